@@ -1,0 +1,34 @@
+"""Services inside an Airflow process: AWS credentials and endpoints from the connection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from remit.aws.session import Aws
+from remit.services import Services
+from remit.settings import Settings
+
+_SERVICES = ("dynamodb", "s3")
+
+
+def services() -> Services:
+    """Settings from the environment, AWS from the connection `REMIT_AWS_CONN_ID`.
+
+    The connection's `region_name`, `endpoint_url` and `service_config` extras are honoured, and
+    so are its ways to assume a role; without the connection the default credentials chain is used.
+    """
+    settings = Settings.from_environment()
+    return Services(settings, _aws(settings))
+
+
+def _aws(settings: Settings) -> Aws:
+    from airflow.providers.amazon.aws.hooks.base_aws import AwsGenericHook  # slow to import
+
+    hook: Any = AwsGenericHook(aws_conn_id=settings.aws_conn_id, client_type="dynamodb")
+    session = hook.get_session()
+    endpoints = {
+        service: endpoint
+        for service in _SERVICES
+        if (endpoint := hook.conn_config.get_service_endpoint_url(service))
+    }
+    return Aws(session._session, session.region_name or settings.region, endpoints)  # noqa: SLF001

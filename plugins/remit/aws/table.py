@@ -1,0 +1,209 @@
+"""One DynamoDB table: typed calls, expressions built from names and values.
+
+Conditions are written as DynamoDB has them, with `#name` for an attribute and `:name` for a
+value: `table.update(id, set={"status": "done"}, condition="#claim = :token", values={...})`.
+Attribute names are always passed by reference, because many (`status`, `error`) are reserved words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from remit.aws.items import Item, decode_item, encode, encode_item
+from remit.aws.session import store_errors
+from remit.errors import AlreadyExists, ConditionFailed
+
+_NAME = re.compile(r"#(\w+)")
+_VALUE = re.compile(r":(\w+)")
+_BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
+TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
+
+
+class Table:
+    """A table whose key is one string attribute (`id`, unless said otherwise)."""
+
+    def __init__(self, client: Any, name: str, *, key: str = "id") -> None:
+        self.client = client
+        self.name = name
+        self.key = key
+
+    def get(self, key: str, *, consistent: bool = True) -> Item | None:
+        """The record, or None. Strongly consistent unless told otherwise."""
+        with store_errors(f"read {self.name}"):
+            answer = self.client.get_item(
+                TableName=self.name, Key=self._key(key), ConsistentRead=consistent
+            )
+        item = answer.get("Item")
+        return None if item is None else decode_item(item)
+
+    def get_many(self, keys: Iterable[str]) -> dict[str, Item]:
+        """The records that exist, by key. Reads in batches and asks again for unprocessed keys."""
+        wanted = list(dict.fromkeys(keys))
+        found: dict[str, Item] = {}
+        while wanted:
+            batch, wanted = wanted[:_BATCH_GET_LIMIT], wanted[_BATCH_GET_LIMIT:]
+            request = {"Keys": [self._key(key) for key in batch], "ConsistentRead": True}
+            with store_errors(f"read {self.name}"):
+                answer = self.client.batch_get_item(RequestItems={self.name: request})
+            for item in map(decode_item, answer["Responses"].get(self.name, [])):
+                found[item[self.key]] = item
+            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+            wanted += [decode_item(key)[self.key] for key in left]
+        return found
+
+    def create(self, item: Mapping[str, Any]) -> None:
+        """Write a new record.
+
+        Raises:
+            AlreadyExists: the key is taken.
+        """
+        with store_errors(f"write {self.name}"):
+            try:
+                self.client.put_item(
+                    TableName=self.name,
+                    Item=encode_item(item),
+                    ConditionExpression="attribute_not_exists(#key)",
+                    ExpressionAttributeNames={"#key": self.key},
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                    raise AlreadyExists(f"{self.name} {item[self.key]}") from None
+                raise
+
+    def put(self, item: Mapping[str, Any]) -> None:
+        """Write a record, whatever was there before."""
+        with store_errors(f"write {self.name}"):
+            self.client.put_item(TableName=self.name, Item=encode_item(item))
+
+    def update(self, key: str, **change: Any) -> Item:
+        """Change one record and return all of it; see `update_action` for the arguments.
+
+        Raises:
+            ConditionFailed: the condition does not hold, or there is no such record.
+        """
+        with store_errors(f"update {self.name}"):
+            try:
+                answer = self.client.update_item(
+                    **self.update_action(key, **change), ReturnValues="ALL_NEW"
+                )
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                    raise ConditionFailed(f"{self.name} {key} is in another state") from None
+                raise
+        return decode_item(answer["Attributes"])
+
+    def update_action(
+        self,
+        key: str,
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
+        remove: Iterable[str] = (),
+        add: Mapping[str, int] | None = None,
+        condition: str,
+        values: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """An update as `UpdateItem` and `TransactWriteItems` take it.
+
+        Every update is conditional: at the least `attribute_exists(#id)`, so that none creates a
+        record by accident.
+        """
+        sets, adds, removes = dict(set or {}), dict(add or {}), list(remove)
+        clauses = []
+        if sets:
+            clauses.append("SET " + ", ".join(f"#{name} = :set_{name}" for name in sets))
+        if adds:
+            clauses.append("ADD " + ", ".join(f"#{name} :add_{name}" for name in adds))
+        if removes:
+            clauses.append("REMOVE " + ", ".join(f"#{name}" for name in removes))
+        bound = {f":set_{name}": encode(value) for name, value in sets.items()}
+        bound |= {f":add_{name}": encode(value) for name, value in adds.items()}
+        expression = " ".join(clauses)
+        return {
+            "TableName": self.name,
+            "Key": self._key(key),
+            "UpdateExpression": expression,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": _names(expression, condition),
+            "ExpressionAttributeValues": bound | _values(values, condition),
+        }
+
+    def create_action(self, item: Mapping[str, Any]) -> dict[str, Any]:
+        """A conditional create as `TransactWriteItems` takes it."""
+        return {
+            "TableName": self.name,
+            "Item": encode_item(item),
+            "ConditionExpression": "attribute_not_exists(#key)",
+            "ExpressionAttributeNames": {"#key": self.key},
+        }
+
+    def query(
+        self,
+        key_condition: str,
+        values: Mapping[str, Any],
+        *,
+        index: str | None = None,
+        filter: str | None = None,  # noqa: A002 - DynamoDB's word
+        limit: int | None = None,
+    ) -> Iterator[Item]:
+        """Every matching record, page by page, in the order of the range key; at most `limit`."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": key_condition,
+            "ExpressionAttributeNames": _names(key_condition, filter or ""),
+            "ExpressionAttributeValues": _values(values, key_condition, filter or ""),
+        }
+        if index:
+            request["IndexName"] = index
+        if filter:
+            request["FilterExpression"] = filter
+        if limit is not None and not filter:
+            request["Limit"] = limit
+        return self._pages("query", request, limit)
+
+    def scan(
+        self,
+        filter: str,  # noqa: A002 - DynamoDB's word
+        values: Mapping[str, Any],
+        *,
+        attributes: Iterable[str],
+    ) -> Iterator[Item]:
+        """Every record that the filter lets through, with only the named attributes."""
+        projection = ", ".join(f"#{name}" for name in attributes)
+        request = {
+            "TableName": self.name,
+            "FilterExpression": filter,
+            "ProjectionExpression": projection,
+            "ExpressionAttributeNames": _names(filter, projection),
+            "ExpressionAttributeValues": _values(values, filter),
+        }
+        return self._pages("scan", request, None)
+
+    def _pages(self, operation: str, request: dict[str, Any], limit: int | None) -> Iterator[Item]:
+        count = 0
+        while True:
+            with store_errors(f"{operation} {self.name}"):
+                answer = getattr(self.client, operation)(**request)
+            for item in answer["Items"]:
+                yield decode_item(item)
+                count += 1
+                if count == limit:
+                    return
+            if "LastEvaluatedKey" not in answer:
+                return
+            request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _key(self, key: str) -> dict[str, Any]:
+        return {self.key: {"S": key}}
+
+
+def _names(*expressions: str) -> dict[str, str]:
+    return {f"#{name}": name for text in expressions for name in _NAME.findall(text)}
+
+
+def _values(values: Mapping[str, Any] | None, *expressions: str) -> dict[str, Any]:
+    used = {name for text in expressions for name in _VALUE.findall(text)}
+    return {f":{name}": encode((values or {})[name]) for name in used}

@@ -1,0 +1,32 @@
+"""The tables by name. `infra/` declares their keys and indexes; this is how the code reaches them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from remit.aws.table import Table
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Every table that Remit reads or writes, on one client."""
+
+    client: Any
+    payments: Table
+    merchants: Table
+    export_jobs: Table
+    webhooks: Table
+    events: Table
+
+    @classmethod
+    def on(cls, client: Any, prefix: str = "") -> Tables:
+        """The tables behind a DynamoDB client, their names preceded by `prefix`."""
+        return cls(
+            client=client,
+            payments=Table(client, f"{prefix}Payments"),
+            merchants=Table(client, f"{prefix}Merchants"),
+            export_jobs=Table(client, f"{prefix}ExportJobs"),
+            webhooks=Table(client, f"{prefix}Webhooks"),
+            events=Table(client, f"{prefix}Events"),
+        )

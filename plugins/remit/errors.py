@@ -1,0 +1,97 @@
+"""What can go wrong, as types: the type decides between refuse, retry and stop.
+
+RemitError
+├── ConfigurationError      the deployment is set up wrongly: nothing runs until it is mended
+├── Refusal                 terminal: the caller has to change something
+│   ├── InvalidRequest          a field has a value that is not allowed
+│   ├── NotAuthenticated        no proof of who is calling
+│   └── NotFound                no such thing, or not yours
+├── ExportFailed            terminal: this export cannot succeed; the merchant may read why
+├── Transient               the same call may succeed later
+│   ├── StoreUnavailable        DynamoDB or S3 did not answer, or asked to slow down
+│   ├── TriggerUnavailable      Airflow did not take the run
+│   └── Interrupted             asked to stop (SIGTERM) before the work was done
+├── ConditionFailed         a conditional write found the record in another state
+│   └── AlreadyExists           a conditional create found the key taken
+└── LeaseLost               another worker holds the claim: stop, and change nothing
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class RemitError(Exception):
+    """Root of every error that Remit raises on purpose."""
+
+
+class ConfigurationError(RemitError):
+    """A setting is missing or wrong. The message names the setting and what would be right."""
+
+
+class Refusal(RemitError):
+    """The request cannot be served as it stands."""
+
+
+class InvalidRequest(Refusal):
+    """One field of a request is not acceptable.
+
+    `field` is the name the caller used, `allowed` says what would have been right.
+    """
+
+    def __init__(self, field: str, message: str, *, allowed: Sequence[str] | str) -> None:
+        super().__init__(f"{field}: {message}")
+        self.field = field
+        self.message = message
+        self.allowed = allowed if isinstance(allowed, str) else list(allowed)
+
+
+class NotAuthenticated(Refusal):
+    """The caller did not prove who they are. `reason` is for the log; it holds no token."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class NotFound(Refusal):
+    """The thing does not exist for this caller."""
+
+
+class ExportFailed(RemitError):
+    """An export that cannot succeed by trying again.
+
+    `code` is stable and for programs; the message is for the merchant.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Transient(RemitError):
+    """Trying again later may succeed."""
+
+
+class StoreUnavailable(Transient):
+    """DynamoDB or S3 is out of reach, throttling or failing."""
+
+
+class TriggerUnavailable(Transient):
+    """Airflow did not start the run; the poller finds the job."""
+
+
+class Interrupted(Transient):
+    """The process was asked to stop; what was claimed has been released."""
+
+
+class ConditionFailed(RemitError):
+    """A conditional write found the record in another state than the condition demands."""
+
+
+class AlreadyExists(ConditionFailed):
+    """A conditional create found the key taken."""
+
+
+class LeaseLost(RemitError):
+    """The claim token no longer matches: another worker took the item over."""

@@ -1,0 +1,131 @@
+"""Settings: read once from the environment, checked, and passed in from there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from remit.errors import ConfigurationError
+
+REPORTS_DIRECTORY = Path(__file__).resolve().parents[2] / "include" / "sql"
+
+
+def _setting(variable: str, default: Any, meaning: str) -> Any:
+    """A dataclass field that is read from an environment variable."""
+    return field(default=default, metadata={"variable": variable, "meaning": meaning})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything a deployment can set, beside the token settings in `remit.auth`."""
+
+    region: str = _setting("AWS_REGION", "us-east-1", "AWS region of the tables and the bucket")
+    bucket: str = _setting("REMIT_BUCKET", "remit-exports", "S3 bucket of the exported files")
+    table_prefix: str = _setting("REMIT_TABLE_PREFIX", "", "put before every table name")
+    aws_conn_id: str = _setting(
+        "REMIT_AWS_CONN_ID", "aws_default", "Airflow connection that holds the AWS credentials"
+    )
+    reports: Path = _setting("REMIT_REPORTS", REPORTS_DIRECTORY, "folder of the report files")
+    link_lifetime: timedelta = _setting(
+        "REMIT_LINK_SECONDS", timedelta(hours=1), "lifetime of a download link (at most 7 days)"
+    )
+    export_retention: timedelta = _setting(
+        "REMIT_EXPORT_RETENTION_SECONDS", timedelta(days=7), "how long a job and its file are kept"
+    )
+    export_lease: timedelta = _setting(
+        "REMIT_EXPORT_LEASE_SECONDS",
+        timedelta(seconds=60),
+        "a renderer that gives no sign of life for so long has lost its export",
+    )
+    export_handover: timedelta = _setting(
+        "REMIT_EXPORT_HANDOVER_SECONDS",
+        timedelta(seconds=30),
+        "how long the poller leaves a new job to the run that was started for it",
+    )
+    export_queue_lease: timedelta = _setting(
+        "REMIT_EXPORT_QUEUE_LEASE_SECONDS",
+        timedelta(minutes=15),
+        "how long a large export's slices may wait for a worker",
+    )
+    export_attempts: int = _setting(
+        "REMIT_EXPORT_ATTEMPTS", 5, "an export claimed so often without a result has failed"
+    )
+    small_export_rows: int = _setting(
+        "REMIT_SMALL_EXPORT_ROWS", 200_000, "up to this estimate one task does the whole export"
+    )
+    slice_rows: int = _setting(
+        "REMIT_SLICE_ROWS", 500_000, "rows that a slice of a large export should hold"
+    )
+    max_slices: int = _setting("REMIT_MAX_SLICES", 64, "slices of one export (at most 1000)")
+    poll_chunk: int = _setting(
+        "REMIT_POLL_CHUNK", 50, "exports that one mapped task of poll_exports takes"
+    )
+    webhook_chunk: int = _setting(
+        "REMIT_WEBHOOK_CHUNK", 500, "webhooks that one delivery task claims"
+    )
+    webhook_timeout: timedelta = _setting(
+        "REMIT_WEBHOOK_TIMEOUT_SECONDS",
+        timedelta(seconds=15),
+        "one deadline over connect, TLS, headers and body",
+    )
+    webhook_lease: timedelta = _setting(
+        "REMIT_WEBHOOK_LEASE_SECONDS",
+        timedelta(seconds=60),
+        "longer than the timeout: after so long another deliverer takes a webhook over",
+    )
+    webhook_lifetime: timedelta = _setting(
+        "REMIT_WEBHOOK_LIFETIME_SECONDS", timedelta(hours=24), "then a webhook expires"
+    )
+    webhook_allow_http: bool = _setting(
+        "REMIT_WEBHOOK_ALLOW_HTTP", False, "deliver to http:// and loopback (development only)"
+    )
+    grace: timedelta = _setting(
+        "REMIT_GRACE_SECONDS",
+        timedelta(seconds=4),
+        "time to finish what is in flight after SIGTERM (Airflow kills after 5 s)",
+    )
+
+    def __post_init__(self) -> None:
+        if self.webhook_lease <= self.webhook_timeout:
+            raise ConfigurationError(
+                "REMIT_WEBHOOK_LEASE_SECONDS must be longer than REMIT_WEBHOOK_TIMEOUT_SECONDS, "
+                "or a webhook could be delivered by two workers at once"
+            )
+        if not timedelta() < self.link_lifetime <= timedelta(days=7):
+            raise ConfigurationError("REMIT_LINK_SECONDS must be between 1 and 604800 (7 days)")
+        if not 1 <= self.max_slices <= 1000:
+            raise ConfigurationError("REMIT_MAX_SLICES must be between 1 and 1000")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings.
+
+        Raises:
+            ConfigurationError: a value does not parse or contradicts another.
+        """
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            variable = item.metadata["variable"]
+            if text := environment.get(variable, "").strip():
+                values[item.name] = _parse(variable, text, type(item.default))
+        return cls(**values)
+
+
+def _parse(variable: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in {"true", "false"}:
+            raise ConfigurationError(f"{variable} is {text!r}: it must be true or false")
+        return text.lower() == "true"
+    if kind in {int, timedelta}:
+        try:
+            number = int(text) if kind is int else float(text)
+        except ValueError:
+            raise ConfigurationError(f"{variable} is {text!r}: it must be a number") from None
+        if number <= 0:
+            raise ConfigurationError(f"{variable} is {text!r}: it must be more than zero")
+        return number if kind is int else timedelta(seconds=number)
+    return Path(text) if issubclass(kind, Path) else text

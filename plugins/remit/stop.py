@@ -1,0 +1,58 @@
+"""Stopping in good order: SIGTERM sets a flag that loops look at and waits listen to."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from remit.errors import Interrupted
+
+
+class Stop:
+    """Whether this process was asked to stop, and a way to wait that such a request ends."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def request(self) -> None:
+        """Ask for the stop; safe in a signal handler and from any thread."""
+        self._event.set()
+
+    @property
+    def requested(self) -> bool:
+        """True from the moment the stop was asked for."""
+        return self._event.is_set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long, or until the stop is requested. Returns `requested`."""
+        return self._event.wait(seconds)
+
+    def check(self) -> None:
+        """Raise `Interrupted` if the stop was requested."""
+        if self.requested:
+            raise Interrupted("asked to stop")
+
+
+@contextmanager
+def stop_on_sigterm() -> Iterator[Stop]:
+    """Turn SIGTERM into a `Stop` for the length of the block. Main thread only.
+
+    Airflow's task runner calls `on_kill` on SIGTERM and goes on running the task; five seconds
+    later the supervisor sends SIGKILL. The flag gives the task those seconds.
+    """
+    stop = Stop()
+    previous = signal.getsignal(signal.SIGTERM)
+
+    def handle(signum: int, frame: FrameType | None) -> None:
+        stop.request()
+        if callable(previous):
+            previous(signum, frame)
+
+    signal.signal(signal.SIGTERM, handle)
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGTERM, previous)
