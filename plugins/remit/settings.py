@@ -77,6 +77,11 @@ class Settings:
         timedelta(seconds=60),
         "longer than the timeout: after so long another deliverer takes a webhook over",
     )
+    webhook_backoff: timedelta = _setting(
+        "REMIT_WEBHOOK_BACKOFF_SECONDS",
+        timedelta(seconds=2),
+        "wait after a webhook's first attempt; it doubles up to the fifth",
+    )
     webhook_lifetime: timedelta = _setting(
         "REMIT_WEBHOOK_LIFETIME_SECONDS", timedelta(hours=24), "then a webhook expires"
     )

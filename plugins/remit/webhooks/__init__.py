@@ -1,0 +1,11 @@
+"""Webhooks: events, the outbox, signatures, delivery and its retries.
+
+A receiver in Python verifies what it gets with `remit.webhooks.verify`.
+"""
+
+from __future__ import annotations
+
+from remit.webhooks.event import Event
+from remit.webhooks.signing import SignatureInvalid, verify
+
+__all__ = ["Event", "SignatureInvalid", "verify"]

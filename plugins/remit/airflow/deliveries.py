@@ -1,0 +1,73 @@
+"""The delivery tasks: what lies between Airflow's task context and `remit.webhooks`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from remit.airflow.services import services
+from remit.errors import Interrupted
+from remit.queue import SHARDS
+from remit.services import Services
+from remit.stop import stop_on_sigterm
+from remit.webhooks.adoption import adopt
+from remit.webhooks.chunk import Chunk, DeliveryPending
+from remit.webhooks.delivery import deliver
+
+_STATE_KEY = "chunk"
+
+
+def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str, int]:
+    """One try: go on with the chunk of the try before, or claim what is due; returns the counts.
+
+    Raises:
+        DeliveryPending: some are to be tried again, by the next try of this task.
+        Interrupted: the worker was asked to stop, and everything is released.
+    """
+    state, task_instance = context["task_state_store"], context["ti"]
+    last_try = task_instance.try_number > task_instance.max_tries
+    resources = services()
+    with stop_on_sigterm(resources.settings.grace) as stop:
+        saved = state.get(_STATE_KEY)
+        chunk = _due(resources, shards) if saved is None else Chunk.from_json(saved)
+        report = deliver(
+            resources,
+            chunk,
+            stop,
+            save=lambda held: state.set(_STATE_KEY, held.to_json()),
+            last_try=last_try,
+        )
+    if report.chunk.held:
+        raise DeliveryPending(report.chunk)
+    # Nothing is held: a try that follows, of a cleared task too, begins with what is due then.
+    state.delete(_STATE_KEY)
+    if stop.requested and not last_try:
+        raise Interrupted("asked to stop; every webhook is released")
+    return report.counts
+
+
+def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[list[int]]:
+    """Groups of shards, as many as there are chunks due beyond the one that is being delivered.
+
+    Every so many minutes of the schedule, webhooks that the platform's own service left are
+    adopted first. Runs without a logical date were started by an event, not by the schedule.
+    """
+    resources = services()
+    logical_date = context["dag_run"].logical_date
+    if logical_date is not None and logical_date.minute % adoption_minutes == 0:
+        with stop_on_sigterm() as stop:
+            adopt(resources, stop)
+    size = resources.settings.webhook_chunk
+    beyond = len(resources.webhook_queue.due(size * (SHARDS + 1))) - size
+    return shard_groups(-(-beyond // size))
+
+
+def shard_groups(count: int) -> list[list[int]]:
+    """All shards, dealt out to so many groups; none for a count below one."""
+    groups = min(count, SHARDS)
+    return [list(range(group, SHARDS, groups)) for group in range(max(groups, 0))]
+
+
+def _due(resources: Services, shards: Sequence[int]) -> Chunk:
+    limit = resources.settings.webhook_chunk
+    return Chunk.due(resources.webhook_queue, limit, shards, resources.clock())

@@ -1,0 +1,61 @@
+"""When a webhook is tried again: the schedule, its jitter, and `Retry-After`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+RETRY_AFTER_CAP = timedelta(hours=6)
+"""An endpoint may ask for this much patience; beyond it, it is asked again all the same."""
+
+
+@dataclass(frozen=True)
+class RetrySchedule:
+    """Waits between attempts: a burst of doubling waits, then a tail of doubling waits with a cap.
+
+    Every wait is lengthened by up to `jitter` of itself, never shortened, so that webhooks that
+    failed together do not come back together.
+    """
+
+    first: timedelta = timedelta(seconds=2)
+    burst_attempts: int = 5
+    tail: timedelta = timedelta(minutes=1)
+    tail_cap: timedelta = timedelta(hours=1)
+    jitter: float = 0.2
+
+    def wait(self, attempts: int, random: float) -> timedelta:
+        """The wait after so many attempts (at least 1); `random` is in [0, 1)."""
+        return self._base(attempts) * (1 + self.jitter * random)
+
+    @property
+    def longest_burst_wait(self) -> timedelta:
+        """The upper bound of every wait inside the burst."""
+        return self._base(self.burst_attempts - 1) * (1 + self.jitter)
+
+    def _base(self, attempts: int) -> timedelta:
+        if attempts < self.burst_attempts:
+            return self.first * (1 << (attempts - 1))
+        # The exponent is bounded, because a foreign record may claim any number of attempts.
+        doublings = min(attempts - self.burst_attempts, 32)
+        return min(self.tail * (1 << doublings), self.tail_cap)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
+    """The wait that a `Retry-After` header asks for (RFC 9110, 10.2.3: seconds or an HTTP date).
+
+    None: there is no header, or it says nothing that can be understood. Capped.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        seconds = min(int(text[:12]), int(RETRY_AFTER_CAP.total_seconds()))
+        return timedelta(seconds=seconds)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if moment.tzinfo is None:  # "-0000" and the obsolete asctime form: UTC, by RFC 9110
+        moment = moment.replace(tzinfo=UTC)
+    return min(max(moment - now, timedelta()), RETRY_AFTER_CAP)

@@ -1,0 +1,141 @@
+"""A record of `Webhooks`: how a new one is written, and how any of them is read.
+
+The platform's own service writes records too. Theirs carry the payload themselves; ours refer to
+`Events`, so that a status update does not bill the payload again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from remit.aws.items import Item
+from remit.clock import epoch_seconds, format_instant, parse_instant
+from remit.errors import RemitError
+from remit.queue import queued
+from remit.webhooks.endpoint import Endpoint
+from remit.webhooks.event import Event, canonical_json
+from remit.webhooks.policy import Status
+
+
+class Unsendable(RemitError):
+    """A webhook that no attempt can help. `reason` is kept in its record."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """What delivery needs of a record. Either `event_id` or `payload` says what to send."""
+
+    id: str
+    merchant_id: str
+    event_type: str
+    url: str
+    status: Status
+    attempts: int
+    expires_at: datetime
+    event_id: str | None
+    payload: str | None = field(repr=False)
+
+
+def webhook_id(event_id: str, endpoint_id: str) -> str:
+    """The same for the same event and endpoint, so that a repeated publication adds nothing."""
+    digest = hashlib.sha256(f"{event_id}\n{endpoint_id}".encode()).hexdigest()
+    return f"wh-{digest[:32]}"
+
+
+def new_record(event: Event, endpoint: Endpoint, now: datetime, lifetime: timedelta) -> Item:
+    """The record that makes one endpoint receive one event, due at once."""
+    key = webhook_id(event.id, endpoint.id)
+    return {
+        "id": key,
+        "merchantID": event.merchant_id,
+        "eventType": event.type,
+        "eventID": event.id,
+        "endpointID": endpoint.id,
+        "url": endpoint.url,
+        "status": Status.PENDING.value,
+        "attempts": 0,
+        "createdAt": format_instant(now),
+        "updatedAt": format_instant(now),
+        "expiresAt": epoch_seconds(now + lifetime),
+        **queued(key, now),
+    }
+
+
+def read_record(item: Mapping[str, Any], lifetime: timedelta) -> Webhook:
+    """Read a record, whoever wrote it.
+
+    Raises:
+        Unsendable: something that delivery cannot do without is missing or of the wrong type.
+    """
+    webhook = Webhook(
+        id=_text(item, "id"),
+        merchant_id=_text(item, "merchantID"),
+        event_type=_text(item, "eventType"),
+        url=_text(item, "url"),
+        status=_status(item),
+        attempts=_attempts(item),
+        expires_at=_expiry(item, lifetime),
+        event_id=_text(item, "eventID") if "eventID" in item else None,
+        payload=_payload(item),
+    )
+    if webhook.event_id is None and webhook.payload is None:
+        raise Unsendable("the record has neither an event nor a payload")
+    return webhook
+
+
+def _text(item: Mapping[str, Any], name: str) -> str:
+    value = item.get(name)
+    if not isinstance(value, str) or not value:
+        raise Unsendable(f"{name} is missing")
+    # Ids travel in headers and all of these in log lines: a line break would forge another one.
+    if not value.isprintable():
+        raise Unsendable(f"{name} holds characters that cannot be printed")
+    if name == "id" and not value.isascii():
+        raise Unsendable("id holds characters that no header can carry")
+    return value
+
+
+def _status(item: Mapping[str, Any]) -> Status:
+    try:
+        return Status(item.get("status"))  # type: ignore[arg-type]  # any value is checked here
+    except ValueError:
+        raise Unsendable(f"the status {item.get('status')!r} is unknown") from None
+
+
+def _attempts(item: Mapping[str, Any]) -> int:
+    attempts = item.get("attempts", 0)
+    if not isinstance(attempts, int) or isinstance(attempts, bool) or attempts < 0:
+        raise Unsendable("attempts is not a count")
+    return attempts
+
+
+def _payload(item: Mapping[str, Any]) -> str | None:
+    """Text is sent as it is; older releases of the platform's service stored a map."""
+    payload = item.get("payload")
+    match payload:
+        case None | "":
+            return None
+        case str():
+            return payload
+        case Mapping():
+            return canonical_json(payload)
+        case _:
+            raise Unsendable("payload is neither text nor a map")
+
+
+def _expiry(item: Mapping[str, Any], lifetime: timedelta) -> datetime:
+    expires_at = item.get("expiresAt")
+    if isinstance(expires_at, int) and 0 < expires_at < 1 << 36:
+        return datetime.fromtimestamp(expires_at, UTC)
+    try:
+        return parse_instant(_text(item, "createdAt")) + lifetime
+    except (ValueError, OverflowError):
+        raise Unsendable("neither expiresAt nor createdAt is a time") from None

@@ -1,0 +1,3 @@
+"""Builders and fixtures that several test modules share."""
+
+from __future__ import annotations
