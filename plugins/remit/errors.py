@@ -18,7 +18,7 @@ RemitError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 class RemitError(Exception):
@@ -33,17 +33,21 @@ class Refusal(RemitError):
     """The request cannot be served as it stands."""
 
 
+@dataclass(frozen=True)
+class FieldError:
+    """What is wrong with one field: its name as the caller wrote it, and what would be right."""
+
+    field: str
+    message: str
+    allowed: str | tuple[str, ...]
+
+
 class InvalidRequest(Refusal):
-    """One field of a request is not acceptable.
+    """At least one field of a request is not acceptable."""
 
-    `field` is the name the caller used, `allowed` says what would have been right.
-    """
-
-    def __init__(self, field: str, message: str, *, allowed: Sequence[str] | str) -> None:
-        super().__init__(f"{field}: {message}")
-        self.field = field
-        self.message = message
-        self.allowed = allowed if isinstance(allowed, str) else list(allowed)
+    def __init__(self, *errors: FieldError) -> None:
+        super().__init__("; ".join(f"{error.field}: {error.message}" for error in errors))
+        self.errors = errors
 
 
 class NotAuthenticated(Refusal):
@@ -52,6 +56,10 @@ class NotAuthenticated(Refusal):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NotPermitted(Refusal):
+    """The caller is known and lacks the permission that the message names."""
 
 
 class NotFound(Refusal):

@@ -65,6 +65,10 @@ class DueQueue:
         self._clock = clock
         self._token = token
 
+    def now(self) -> datetime:
+        """The queue's clock."""
+        return self._clock()
+
     def due(self, limit: int, shards: Iterable[int] = range(SHARDS)) -> list[str]:
         """Keys of up to `limit` records that are due now, the longest due first.
 
@@ -91,7 +95,7 @@ class DueQueue:
         condition: str = IF_DUE,
         values: Mapping[str, Any] | None = None,
         set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
-        add: Mapping[str, int] | None = None,
+        add: Mapping[str, int | frozenset[int]] | None = None,
     ) -> Claim | None:
         """Claim a queued record if `condition` holds, changing it in the same write.
 
@@ -157,8 +161,9 @@ class DueQueue:
         self,
         claim: Claim,
         *,
-        set: Mapping[str, Any],  # noqa: A002 - DynamoDB's word
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
         remove: Iterable[str] = (),
+        add: Mapping[str, int | frozenset[int]] | None = None,
     ) -> Item:
         """Change a claimed record.
 
@@ -170,6 +175,7 @@ class DueQueue:
                 claim.key,
                 set=set,
                 remove=remove,
+                add=add,
                 condition="#claim = :held",
                 values={"held": claim.token},
             )

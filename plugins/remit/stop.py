@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 
 from remit.errors import Interrupted
 
 
 class Stop:
-    """Whether this process was asked to stop, and a way to wait that such a request ends."""
+    """Whether this process was asked to stop, and a way to wait that such a request ends.
 
-    def __init__(self) -> None:
+    `grace` is the time that work in flight has left from the request on.
+    """
+
+    def __init__(
+        self, grace: timedelta = timedelta(), monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._event = threading.Event()
+        self._grace = grace.total_seconds()
+        self._monotonic = monotonic
+        self._deadline = float("inf")
 
     def request(self) -> None:
         """Ask for the stop; safe in a signal handler and from any thread."""
-        self._event.set()
+        if not self._event.is_set():
+            self._deadline = self._monotonic() + self._grace
+            self._event.set()
 
     @property
     def requested(self) -> bool:
-        """True from the moment the stop was asked for."""
+        """True from the moment the stop was asked for: claim nothing any more."""
         return self._event.is_set()
 
     def wait(self, seconds: float) -> bool:
@@ -31,19 +43,19 @@ class Stop:
         return self._event.wait(seconds)
 
     def check(self) -> None:
-        """Raise `Interrupted` if the stop was requested."""
-        if self.requested:
-            raise Interrupted("asked to stop")
+        """Raise `Interrupted` if the stop was requested and the grace period is over."""
+        if self._monotonic() >= self._deadline:
+            raise Interrupted("asked to stop, and the grace period is over")
 
 
 @contextmanager
-def stop_on_sigterm() -> Iterator[Stop]:
+def stop_on_sigterm(grace: timedelta = timedelta()) -> Iterator[Stop]:
     """Turn SIGTERM into a `Stop` for the length of the block. Main thread only.
 
     Airflow's task runner calls `on_kill` on SIGTERM and goes on running the task; five seconds
     later the supervisor sends SIGKILL. The flag gives the task those seconds.
     """
-    stop = Stop()
+    stop = Stop(grace)
     previous = signal.getsignal(signal.SIGTERM)
 
     def handle(signum: int, frame: FrameType | None) -> None:

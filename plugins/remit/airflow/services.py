@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from remit.aws.session import Aws
+from remit.aws.session import Aws, store_errors
 from remit.services import Services
 from remit.settings import Settings
 
@@ -16,9 +16,14 @@ def services() -> Services:
 
     The connection's `region_name`, `endpoint_url` and `service_config` extras are honoured, and
     so are its ways to assume a role; without the connection the default credentials chain is used.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+        StoreUnavailable: the role could not be assumed now.
     """
     settings = Settings.from_environment()
-    return Services(settings, _aws(settings))
+    with store_errors("connect to AWS"):
+        return Services(settings, _aws(settings))
 
 
 def _aws(settings: Settings) -> Aws:

@@ -18,7 +18,7 @@ import yaml
 from botocore.exceptions import ClientError
 
 from remit.aws.session import Aws
-from remit.errors import ConfigurationError
+from remit.errors import ConfigurationError, Interrupted
 from remit.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -126,13 +126,11 @@ def _create_table(dynamodb: Any, properties: dict[str, Any]) -> bool:
 
 def _create_bucket(s3: Any, properties: dict[str, Any], region: str) -> bool:
     name = properties["BucketName"]
-    location = {"CreateBucketConfiguration": {"LocationConstraint": region}}
-    try:
-        s3.create_bucket(Bucket=name, **({} if region == "us-east-1" else location))
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "BucketAlreadyOwnedByYou":
-            raise
+    # Creating a bucket that one owns already succeeds in us-east-1 and fails elsewhere: look first.
+    if any(bucket["Name"] == name for bucket in s3.list_buckets()["Buckets"]):
         return False
+    location = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+    s3.create_bucket(Bucket=name, **({} if region == "us-east-1" else location))
     encryption = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
     rules = [
         {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
@@ -203,5 +201,5 @@ def _wait_for_index(dynamodb: Any, table: str, index: str, stop: Stop) -> None:
         if states.get(index) == "ACTIVE":
             return
         log.info("%s on %s is %s", index, table, states.get(index))
-        stop.wait(_INDEX_POLL_SECONDS)
-        stop.check()
+        if stop.wait(_INDEX_POLL_SECONDS):
+            raise Interrupted(f"asked to stop; {index} on {table} goes on being built")

@@ -12,14 +12,16 @@ from botocore.config import Config
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
-    ConnectionError as BotoConnectionError,
     HTTPClientError,
     NoCredentialsError,
+)
+from botocore.exceptions import (
+    ConnectionError as BotoConnectionError,
 )
 
 from remit.errors import StoreUnavailable
 
-_TRANSIENT_CODES = frozenset(
+TRANSIENT_CODES = frozenset(
     {
         "InternalError",
         "InternalServerError",
@@ -80,7 +82,7 @@ def store_errors(action: str) -> Iterator[None]:
     except ClientError as error:
         code = error.response["Error"]["Code"]
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if code in _TRANSIENT_CODES or status >= 500:
+        if code in TRANSIENT_CODES or status >= 500:
             raise StoreUnavailable(f"could not {action}: {error}") from error
         raise
     except (BotoConnectionError, HTTPClientError, NoCredentialsError) as error:

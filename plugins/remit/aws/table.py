@@ -8,19 +8,22 @@ Attribute names are always passed by reference, because many (`status`, `error`)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from remit.aws.items import Item, decode_item, encode, encode_item
 from remit.aws.session import store_errors
-from remit.errors import AlreadyExists, ConditionFailed
+from remit.errors import AlreadyExists, ConditionFailed, RemitError, StoreUnavailable
 
 _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":(\w+)")
 _BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
 TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
+TRANSIENT_REASONS = frozenset(
+    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
+)
 
 
 class Table:
@@ -102,7 +105,7 @@ class Table:
         *,
         set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
         remove: Iterable[str] = (),
-        add: Mapping[str, int] | None = None,
+        add: Mapping[str, int | frozenset[int]] | None = None,
         condition: str,
         values: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -207,3 +210,36 @@ def _names(*expressions: str) -> dict[str, str]:
 def _values(values: Mapping[str, Any] | None, *expressions: str) -> dict[str, Any]:
     used = {name for text in expressions for name in _VALUE.findall(text)}
     return {f":{name}": encode((values or {})[name]) for name in used}
+
+
+class TransactionCanceled(RemitError):
+    """A transaction did not happen. `reasons` has one code per action, `None` for innocent ones."""
+
+    def __init__(self, reasons: list[str | None]) -> None:
+        super().__init__(f"transaction canceled: {reasons}")
+        self.reasons = reasons
+
+
+def transact(client: Any, actions: Sequence[Mapping[str, Any]]) -> None:
+    """Do all actions or none; each is `{"Put": …}` or `{"Update": …}` from a table's `…_action`.
+
+    Raises:
+        TransactionCanceled: the condition of an action does not hold.
+    """
+    if len(actions) > TRANSACTION_LIMIT:
+        raise ValueError(f"{len(actions)} actions: DynamoDB takes {TRANSACTION_LIMIT}")
+    with store_errors("write a transaction"):
+        try:
+            client.transact_write_items(TransactItems=list(actions))
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "TransactionCanceledException":
+                raise
+            raise _canceled(error) from error
+
+
+def _canceled(error: ClientError) -> RemitError:
+    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+    reasons = [None if code in {None, "None"} else str(code) for code in codes]
+    if reasons and all(reason in TRANSIENT_REASONS for reason in reasons if reason):
+        return StoreUnavailable(f"could not write a transaction: {reasons}")
+    return TransactionCanceled(reasons)

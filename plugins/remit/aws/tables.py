@@ -1,4 +1,4 @@
-"""The tables by name. `infra/` declares their keys and indexes; this is how the code reaches them."""
+"""The tables by name; `infra/` declares their keys and indexes."""
 
 from __future__ import annotations
 

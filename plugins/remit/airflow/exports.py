@@ -1,0 +1,101 @@
+"""Exports as Airflow tasks run them: a claim for the run, and errors as Airflow has them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from remit.airflow.services import services
+from remit.errors import ExportFailed, LeaseLost, NotFound, Transient
+from remit.exports.pipeline import ExportPipeline
+from remit.exports.store import IF_FREE_OR_MINE
+from remit.ids import export_run_id
+from remit.queue import Claim
+from remit.stop import stop_on_sigterm
+
+log = logging.getLogger(__name__)
+
+MAX_CHUNKS = 1000
+"""Airflow maps a task over at most 1,024 elements."""
+
+
+@contextmanager
+def export_task() -> Iterator[ExportPipeline]:
+    """The engine for the length of a task.
+
+    An export that cannot succeed fails the task without retry, one that another worker has taken
+    over is skipped, everything else is retried as the task says.
+    """
+    context = services()
+    with stop_on_sigterm(context.settings.grace) as stop:
+        try:
+            yield ExportPipeline(context, stop)
+        except ExportFailed as failed:
+            raise AirflowFailException(f"{failed.code}: {failed}") from failed
+        except NotFound as error:
+            raise AirflowFailException(str(error)) from error
+        except LeaseLost as lost:
+            raise AirflowSkipException(str(lost)) from lost
+
+
+def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears: int) -> Claim:
+    """Claim an export for a DAG run that was started for it.
+
+    `clears` counts how often the run was cleared: a cleared run exports again, under the same id;
+    a task that is retried after it has finished the export does not.
+
+    Raises:
+        LeaseLost: another worker has the export, or has finished it.
+        NotFound: there is no such export.
+    """
+    owner = f"{run_id}#{clears}"
+    item = pipeline.store.get(export_id)
+    finished = item.get("status") in {"completed", "failed"}
+    if finished and clears and item.get("owner") != owner:
+        log.info("export %s is done again: its run was cleared", export_id)
+        pipeline.store.reopen(export_id)
+    claim = pipeline.store.claim(export_id, owner, IF_FREE_OR_MINE)
+    if claim is None:
+        raise LeaseLost(f"export {export_id} is {item.get('status')}, by {item.get('owner')}")
+    return claim
+
+
+def find_due(pipeline: ExportPipeline) -> list[list[str]]:
+    """Adopt what the platform's own service wrote; the ids of all due exports, in chunks."""
+    chunk = pipeline.settings.poll_chunk
+    adopted = pipeline.store.adopt()
+    due = pipeline.store.queue.due(MAX_CHUNKS * chunk)
+    log.info("%d exports adopted, %d due", len(adopted), len(due))
+    return [due[at : at + chunk] for at in range(0, len(due), chunk)]
+
+
+def export_chunk(pipeline: ExportPipeline, ids: list[str], owner: str) -> list[dict[str, Any]]:
+    """Export the small ones of a chunk; returns the runs to start for the large ones.
+
+    One export that fails does not stop the others: its job says why, or it comes due again.
+    """
+    runs = []
+    for export_id in ids:
+        if pipeline.stop.requested:
+            break  # what is not claimed yet stays due
+        claim = pipeline.store.claim(export_id, owner)
+        if claim is None:
+            continue  # a run of its own, or another poller, was faster
+        try:
+            if pipeline.prepare(claim):
+                generation = pipeline.store.hand_over(claim)
+                runs.append(
+                    {
+                        "trigger_run_id": export_run_id(export_id, generation),
+                        "conf": {"export_id": export_id},
+                    }
+                )
+        except (ExportFailed, LeaseLost, Transient) as error:
+            log.warning("export %s: %s", export_id, error)
+        except Exception:
+            log.exception("export %s comes due again when its lease is over", export_id)
+    return runs

@@ -1,0 +1,222 @@
+"""Routes of exports."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Annotated, Any, Protocol
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from remit.api.guard import caller_of
+from remit.auth import Caller
+from remit.aws.items import Item
+from remit.clock import epoch_seconds, format_instant
+from remit.errors import FieldError, InvalidRequest, NotFound, NotPermitted, TriggerUnavailable
+from remit.exports.job import ExportJob
+from remit.exports.links import Link, mint
+from remit.exports.reports import Report, load_reports
+from remit.exports.request import ExportRequest, check_length, parse_request
+from remit.exports.store import ExportStore
+from remit.ids import export_id, export_run_id
+from remit.services import Services
+
+log = logging.getLogger(__name__)
+
+EXPORT_DAG = "export_payments"
+MAX_BODY_BYTES = 64 * 1024
+HISTORY = "history"
+
+_ACCEPTED = "Export job created. You will receive a notification when complete."
+
+
+class RunStarter(Protocol):
+    """Starts DAG runs; the same run id twice is one run."""
+
+    def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
+        """Start a run.
+
+        Raises:
+            TriggerUnavailable: Airflow did not take it.
+        """
+
+
+class ExportApi:
+    """What the routes do, without HTTP."""
+
+    def __init__(self, connect: Callable[[], Services], runs: RunStarter) -> None:
+        self._connect = connect
+        self._runs = runs
+
+    def create(self, caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Store a job, start its run, and answer as soon as the job is stored."""
+        request = parse_request(values, self._reports)
+        permission = self._reports[request.report].permission
+        if not caller.may(permission):
+            raise NotPermitted(f"the report {request.report!r} needs the permission {permission!r}")
+        if not caller.may(HISTORY):
+            check_length(request)
+        now = self._services.clock()
+        job = ExportJob(
+            id=export_id(now),
+            merchant_id=caller.merchant_id,
+            request=request,
+            created_at=now,
+            expires_at=epoch_seconds(now + self._services.settings.export_retention),
+        )
+        self._store.create(job)
+        self._start(job, request)
+        return {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
+
+    def status(self, caller: Caller, export: str) -> dict[str, Any]:
+        """An export of the caller's own, with fresh links once it is completed."""
+        item = self._store.get(export)
+        if item.get("merchantID") != caller.merchant_id:
+            raise NotFound(f"there is no export {export!r}")
+        return {**_status(item), **self._links(item)}
+
+    def _start(self, job: ExportJob, request: ExportRequest) -> None:
+        note = f"{job.merchant_id}: {request.report}, {request.start_date} to {request.end_date}"
+        try:
+            self._runs.start(EXPORT_DAG, export_run_id(job.id, 1), {"export_id": job.id}, note)
+        except TriggerUnavailable as error:
+            # The job is stored: the poller picks it up.
+            log.error("export %s waits for the poller: %s", job.id, error)  # noqa: TRY400
+
+    def _links(self, item: Item) -> dict[str, Any]:
+        if item.get("status") != "completed" or "resultKey" not in item:
+            return {"download_url": None, "download_expires_at": None, "manifest_url": None}
+        file, manifest = self._mint(item, "resultKey"), self._mint(item, "manifestKey")
+        return {
+            "download_url": file.url,
+            "download_expires_at": format_instant(file.expires_at),
+            "manifest_url": manifest.url,
+        }
+
+    def _mint(self, item: Item, attribute: str) -> Link:
+        settings, now = self._services.settings, self._services.clock()
+        until = now + settings.link_lifetime
+        if expires_at := item.get("expiresAt"):
+            until = min(until, datetime.fromtimestamp(int(expires_at), UTC))
+        return mint(
+            self._services.s3,
+            self._services.aws,
+            bucket=settings.bucket,
+            key=item[attribute],
+            now=now,
+            until=until,
+        )
+
+    @cached_property
+    def _services(self) -> Services:
+        return self._connect()
+
+    @cached_property
+    def _store(self) -> ExportStore:
+        services = self._services
+        return ExportStore(services.export_queue, services.settings, services.clock)
+
+    @cached_property
+    def _reports(self) -> dict[str, Report]:
+        return load_reports(self._services.settings.reports)
+
+
+def _status(item: Item) -> dict[str, Any]:
+    query = item.get("query") or {}
+    error = None
+    if item.get("status") == "failed":
+        error = {"code": item.get("errorCode", "failed"), "message": item.get("error", "")}
+    return {
+        "export_id": item["id"],
+        "status": item.get("status"),
+        "report": query.get("Report", "payments"),
+        "format": item.get("format", "csv"),
+        "start_date": query.get("StartDate"),
+        "end_date": query.get("EndDate"),
+        "created_at": item.get("createdAt"),
+        "updated_at": item.get("updatedAt"),
+        "expires_at": _epoch_text(item.get("expiresAt")),
+        "progress": {
+            "rows": item.get("progressRows", 0),
+            "bytes": item.get("progressBytes", 0),
+            "slices": item.get("slices", 1),
+            "slices_done": len(item.get("slicesDone", ())),
+        },
+        "rows": item.get("rows"),
+        "bytes": item.get("bytes"),
+        "checksum": item.get("checksum"),
+        "error": error,
+    }
+
+
+def _epoch_text(seconds: int | None) -> str | None:
+    return format_instant(datetime.fromtimestamp(int(seconds), UTC)) if seconds else None
+
+
+def router(api: ExportApi) -> APIRouter:
+    """The routes on one `ExportApi`. Handlers are plain functions: FastAPI runs them in threads,
+    so that DynamoDB never blocks the event loop."""
+    routes = APIRouter(dependencies=[Depends(_no_store)])
+    current = Depends(caller_of)
+    parameters = Depends(_parameters)
+
+    @routes.post("/payments/export", status_code=202)
+    def create_export(
+        request: Request,
+        caller: Annotated[Caller, current],
+        values: Annotated[dict[str, Any], parameters],
+    ) -> dict[str, Any]:
+        created = api.create(caller, values)
+        mounted_at = request.scope.get("root_path", "")
+        return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
+
+    @routes.get("/exports/{export}")
+    def get_export(caller: Annotated[Caller, current], export: str) -> dict[str, Any]:
+        return api.status(caller, export)
+
+    return routes
+
+
+def _no_store(response: Response) -> None:
+    """Answers hold links that open a merchant's files: no cache may keep them."""
+    response.headers["Cache-Control"] = "no-store"
+
+
+async def _parameters(request: Request) -> dict[str, Any]:
+    """The request's fields, from the query string or from a JSON body; each once."""
+    values: dict[str, Any] = {}
+    for name, value in request.query_params.multi_items():
+        _take(values, name, value)
+    for name, value in (await _json_body(request)).items():
+        _take(values, name, value)
+    return values
+
+
+def _take(values: dict[str, Any], name: str, value: Any) -> None:
+    if name in values:
+        raise InvalidRequest(FieldError(name, "given more than once", "one value"))
+    values[name] = value
+
+
+async def _json_body(request: Request) -> dict[str, Any]:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidRequest(FieldError("body", "too large", f"at most {MAX_BODY_BYTES} bytes"))
+    if not body:
+        return {}
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        message = f"the content type is {media_type!r}"
+        raise InvalidRequest(FieldError("body", message, "application/json, or no body"))
+    try:
+        values = json.loads(bytes(body))
+    except (ValueError, RecursionError):
+        raise InvalidRequest(FieldError("body", "not JSON", "a JSON object")) from None
+    if not isinstance(values, dict):
+        raise InvalidRequest(FieldError("body", "not a JSON object", "a JSON object"))
+    return values

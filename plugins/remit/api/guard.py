@@ -1,0 +1,61 @@
+"""The guard: no request reaches a route without a valid token.
+
+It wraps the whole app and fails closed, so that a new route is guarded before anyone thinks of it.
+Only the `Authorization` header counts: a cookie would open the hook to other sites' forms.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from remit.api.problems import problem
+from remit.auth import Caller, Verifier
+from remit.errors import ConfigurationError, NotAuthenticated, RemitError
+
+log = logging.getLogger(__name__)
+
+_CALLER = "remit.caller"
+
+
+class Guard:
+    """ASGI middleware. `verifier` may be the reason why there is none: then nobody is served."""
+
+    def __init__(self, app: ASGIApp, verifier: Verifier | ConfigurationError) -> None:
+        self._app = app
+        self._verifier = verifier
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return  # no route of the hook speaks anything else
+        try:
+            scope[_CALLER] = self._identify(Headers(scope=scope))
+        except RemitError as error:
+            log.warning("refused %s %s: %s", scope["method"], scope["path"], error)
+            await problem(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _identify(self, headers: Headers) -> Caller:
+        if isinstance(self._verifier, ConfigurationError):
+            raise self._verifier
+        values = headers.getlist("authorization")
+        if len(values) != 1:
+            raise NotAuthenticated(f"{len(values)} Authorization headers, there has to be one")
+        scheme, _, token = values[0].partition(" ")
+        if scheme.lower() != "bearer" or not token or token != token.strip():
+            raise NotAuthenticated("the Authorization header is not 'Bearer <token>'")
+        return self._verifier.verify(token)
+
+
+def caller_of(request: Request) -> Caller:
+    """The caller that the guard has let in."""
+    caller: Caller = request.scope[_CALLER]
+    return caller

@@ -1,0 +1,76 @@
+"""Reading ahead: a thread keeps the next pages ready while the current one is decoded."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_PUT_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class _Failure:
+    error: Exception
+
+
+class _End:
+    pass
+
+
+def prefetched(source: Iterable[T], depth: int = 2) -> Iterator[T]:
+    """The elements of `source` in order, up to `depth` of them produced ahead of use.
+
+    An error of the source is raised where its element would have come. Closing the iterator early
+    stops the thread after the element that it is producing.
+    """
+    return _Prefetch(source, depth)
+
+
+class _Prefetch(Iterator[T], Generic[T]):
+    def __init__(self, source: Iterable[T], depth: int) -> None:
+        self._ready: queue.Queue[T | _Failure | _End] = queue.Queue(maxsize=depth)
+        self._closed = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._produce, args=(source,), daemon=True)
+        self._thread.start()
+
+    def __next__(self) -> T:
+        if self._ended:
+            raise StopIteration
+        element = self._ready.get()
+        if isinstance(element, _End):
+            self._ended = True
+            raise StopIteration
+        if isinstance(element, _Failure):
+            self._ended = True
+            raise element.error
+        return element
+
+    def close(self) -> None:
+        """Stop producing."""
+        self._ended = True
+        self._closed.set()
+        self._thread.join()
+
+    def _produce(self, source: Iterable[T]) -> None:
+        try:
+            for element in source:
+                if not self._put(element):
+                    return
+            self._put(_End())
+        except Exception as error:  # noqa: BLE001 - handed over to the consumer, which raises it
+            self._put(_Failure(error))
+
+    def _put(self, element: T | _Failure | _End) -> bool:
+        while not self._closed.is_set():
+            try:
+                self._ready.put(element, timeout=_PUT_SECONDS)
+            except queue.Full:
+                continue
+            return True
+        return False

@@ -1,0 +1,65 @@
+"""Where an export's objects lie. Every key carries the generation, so that two workers that both
+believe they own an export never write the same object.
+
+    exports/{merchant}/{export}/{generation}/{file}          the file people download
+    exports/{merchant}/{export}/{generation}/manifest.json
+    staging/{export}/{generation}/{slice}                    slices of a large export
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from remit.clock import format_instant
+from remit.exports.job import ExportJob
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The keys of one generation of an export."""
+
+    job: ExportJob
+    generation: int
+    extension: str
+
+    @property
+    def file_name(self) -> str:
+        """The name that a browser saves under; the same in every generation."""
+        request = self.job.request
+        days = f"{_for_file(request.start_date)}_{_for_file(request.end_date)}"
+        return f"{request.report}_{days}.{self.extension}"
+
+    @property
+    def file(self) -> str:
+        """Key of the file."""
+        return f"{self._folder}/{self.file_name}"
+
+    @property
+    def manifest(self) -> str:
+        """Key of the manifest."""
+        return f"{self._folder}/manifest.json"
+
+    @property
+    def disposition(self) -> str:
+        """The file's `Content-Disposition`."""
+        return f'attachment; filename="{self.file_name}"'
+
+    def slice(self, number: int) -> str:
+        """Key of a staged slice."""
+        return f"staging/{quote(self.job.id, safe='')}/{self.generation}/{number:04d}"
+
+    @property
+    def _folder(self) -> str:
+        merchant, export = quote(self.job.merchant_id, safe=""), quote(self.job.id, safe="")
+        return f"exports/{merchant}/{export}/{self.generation}"
+
+
+def _for_file(text: str) -> str:
+    """A date as it was asked for, without what file systems dislike."""
+    return text.replace(":", "").replace("+", "")
+
+
+def as_of_text(job: ExportJob) -> str:
+    """The instant that an export looks at the table: nothing created later is in it."""
+    return format_instant(job.created_at)
