@@ -156,30 +156,6 @@ def _epoch_text(seconds: int | None) -> str | None:
     return format_instant(datetime.fromtimestamp(int(seconds), UTC)) if seconds else None
 
 
-def router(api: ExportApi) -> APIRouter:
-    """The routes on one `ExportApi`. Handlers are plain functions: FastAPI runs them in threads,
-    so that DynamoDB never blocks the event loop."""
-    routes = APIRouter(dependencies=[Depends(_no_store)])
-    current = Depends(caller_of)
-    parameters = Depends(_parameters)
-
-    @routes.post("/payments/export", status_code=202)
-    def create_export(
-        request: Request,
-        caller: Annotated[Caller, current],
-        values: Annotated[dict[str, Any], parameters],
-    ) -> dict[str, Any]:
-        created = api.create(caller, values)
-        mounted_at = request.scope.get("root_path", "")
-        return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
-
-    @routes.get("/exports/{export}")
-    def get_export(caller: Annotated[Caller, current], export: str) -> dict[str, Any]:
-        return api.status(caller, export)
-
-    return routes
-
-
 def _no_store(response: Response) -> None:
     """Answers hold links that open a merchant's files: no cache may keep them."""
     response.headers["Cache-Control"] = "no-store"
@@ -220,3 +196,29 @@ async def _json_body(request: Request) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise InvalidRequest(FieldError("body", "not a JSON object", "a JSON object"))
     return values
+
+
+CurrentCaller = Annotated[Caller, Depends(caller_of)]
+Parameters = Annotated[dict[str, Any], Depends(_parameters)]
+
+
+def router(api: ExportApi) -> APIRouter:
+    """The routes on one `ExportApi`. Handlers are plain functions: FastAPI runs them in threads,
+    so that DynamoDB never blocks the event loop."""
+    routes = APIRouter(dependencies=[Depends(_no_store)])
+
+    @routes.post("/payments/export", status_code=202)
+    def create_export(
+        request: Request,
+        caller: CurrentCaller,
+        values: Parameters,
+    ) -> dict[str, Any]:
+        created = api.create(caller, values)
+        mounted_at = request.scope.get("root_path", "")
+        return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
+
+    @routes.get("/exports/{export}")
+    def get_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
+        return api.status(caller, export)
+
+    return routes

@@ -131,7 +131,7 @@ class Table:
             "UpdateExpression": expression,
             "ConditionExpression": condition,
             "ExpressionAttributeNames": _names(expression, condition),
-            "ExpressionAttributeValues": bound | _values(values, condition),
+            **_bound(bound | _values(values, condition)),
         }
 
     def create_action(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class Table:
             "TableName": self.name,
             "KeyConditionExpression": key_condition,
             "ExpressionAttributeNames": _names(key_condition, filter or ""),
-            "ExpressionAttributeValues": _values(values, key_condition, filter or ""),
+            **_bound(_values(values, key_condition, filter or "")),
         }
         if index:
             request["IndexName"] = index
@@ -181,7 +181,7 @@ class Table:
             "FilterExpression": filter,
             "ProjectionExpression": projection,
             "ExpressionAttributeNames": _names(filter, projection),
-            "ExpressionAttributeValues": _values(values, filter),
+            **_bound(_values(values, filter)),
         }
         return self._pages("scan", request, None)
 
@@ -210,6 +210,11 @@ def _names(*expressions: str) -> dict[str, str]:
 def _values(values: Mapping[str, Any] | None, *expressions: str) -> dict[str, Any]:
     used = {name for text in expressions for name in _VALUE.findall(text)}
     return {f":{name}": encode((values or {})[name]) for name in used}
+
+
+def _bound(values: dict[str, Any]) -> dict[str, Any]:
+    """The values as a request names them; DynamoDB refuses an empty map of them."""
+    return {"ExpressionAttributeValues": values} if values else {}
 
 
 class TransactionCanceled(RemitError):
