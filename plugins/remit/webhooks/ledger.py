@@ -69,8 +69,14 @@ class Ledger:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
-            # `attempts` is no number: claimed as it is, so that it can be set aside as what it is.
-            return self._queue.claim(key, self._lease, condition=condition, values=values)
+            # `attempts` is no number, so nobody can begin an attempt and nobody holds it: claimed
+            # as it is, to be set aside.
+            return self._queue.claim(
+                key,
+                self._lease,
+                condition="NOT attribute_type(#attempts, :number)",
+                values={"number": "N"},
+            )
 
     def keep(self, claim: Claim, outcome: Outcome, decision: Decision, next_at: datetime) -> Result:
         """Record the outcome and hold the claim for the next attempt of this chunk."""

@@ -1,0 +1,427 @@
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from remit.clock import format_instant, parse_instant
+from remit.queue import SHARDS
+from remit.services import Services
+from remit.stop import Stop
+from remit.webhooks import verify
+from remit.webhooks.chunk import Chunk
+from remit.webhooks.delivery import Report, deliver
+from tests.support.clock import ManualClock
+from tests.support.webhooks import (
+    NOW,
+    SECRET,
+    Answer,
+    Receiver,
+    add_merchant,
+    event,
+    publish,
+    queued_webhook,
+)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver().running() as running:
+        yield running
+
+
+def due(services: Services) -> Chunk:
+    return Chunk.due(services.webhook_queue, 500, range(SHARDS), services.clock())
+
+
+def one_try(
+    services: Services,
+    chunk: Chunk | None = None,
+    *,
+    last_try: bool = False,
+    stop: Stop | None = None,
+    saved: list[Chunk] | None = None,
+) -> Report:
+    return deliver(
+        services,
+        due(services) if chunk is None else chunk,
+        stop or Stop(),
+        save=(saved if saved is not None else []).append,
+        last_try=last_try,
+        rand=lambda: 0.0,
+    )
+
+
+def record(services: Services, key: str) -> dict:
+    found = services.tables.webhooks.get(key)
+    assert found is not None
+    return found
+
+
+def test_delivered_signed_and_recorded(
+    services: Services, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    report = one_try(services)
+    assert (report.counts, report.chunk) == ({"delivered": 1}, Chunk())
+    (received,) = receiver.received
+    assert verify(received.headers, received.body, SECRET, now=services.clock()) == key
+    assert received.body == event().payload().encode()
+    stored = record(services, key)
+    assert {"claim", "dueShard", "dueAt", "nextRetry"}.isdisjoint(stored)
+    assert (stored["status"], stored["attempts"]) == ("delivered", 1)
+    assert (stored["responseCode"], stored["responseBody"]) == (200, "ok")
+    assert stored["lastAttempt"] == format_instant(services.clock())
+    assert f"webhook={key} event=payment.succeeded attempt=1 answer=200" in caplog.text
+    assert "pay-1" not in caplog.text
+    assert SECRET not in caplog.text
+
+
+def test_a_failure_is_kept_and_delivered_by_the_next_try(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    receiver.behaviour = lambda _, times: Answer(500 if times == 1 else 200)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    report = one_try(services)
+    assert report.counts == {"kept": 1}
+    stored = record(services, key)
+    assert (stored["status"], stored["attempts"], stored["responseCode"]) == ("pending", 1, 500)
+    assert stored["nextRetry"] == format_instant(NOW + timedelta(seconds=2))
+    # Nobody else claims it meanwhile: the lease reaches beyond the next attempt.
+    assert stored["dueAt"] == format_instant(NOW + timedelta(seconds=62))
+    clock.advance(2)
+    assert due(services) == Chunk()
+    saved = Chunk.from_json(json.loads(json.dumps(report.chunk.to_json())))
+    assert one_try(services, saved).counts == {"delivered": 1}
+    first, second = receiver.received
+    assert (first.id, first.body) == (second.id, second.body)
+    assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 2
+    stored = record(services, key)
+    assert (stored["status"], stored["attempts"]) == ("delivered", 2)
+    assert "nextRetry" not in stored
+
+
+def test_five_failures_release_it_as_failed_to_be_found_by_polling(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    receiver.behaviour = lambda _, times: Answer(500 if times < 6 else 200)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    chunk, waits = due(services), []
+    for attempt in range(1, 5):
+        chunk = one_try(services, chunk).chunk
+        waits.append((chunk.held[0].next_attempt - clock()).total_seconds())
+        assert (record(services, key)["status"], record(services, key)["attempts"]) == (
+            "pending",
+            attempt,
+        )
+        clock.advance(waits[-1])
+    assert waits == [2, 4, 8, 16]
+    report = one_try(services, chunk, last_try=True)
+    assert (report.counts, report.chunk) == ({"released": 1}, Chunk())
+    stored = record(services, key)
+    assert (stored["status"], stored["attempts"]) == ("failed", 5)
+    assert stored["dueAt"] == stored["nextRetry"] == format_instant(clock() + timedelta(minutes=1))
+    assert "claim" not in stored
+    assert due(services) == Chunk()
+    clock.advance(60)
+    assert one_try(services).counts == {"delivered": 1}
+    assert record(services, key)["attempts"] == 6
+
+
+def test_nothing_is_kept_on_the_last_try(services: Services, receiver: Receiver) -> None:
+    receiver.behaviour = lambda _, __: Answer(500)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    assert one_try(services, last_try=True).counts == {"released": 1}
+    assert record(services, key)["dueAt"] == format_instant(NOW + timedelta(seconds=2))
+
+
+def test_a_long_retry_after_is_released_and_not_waited_for(
+    services: Services, receiver: Receiver
+) -> None:
+    receiver.behaviour = lambda _, __: Answer(429, headers={"Retry-After": "45"})
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    assert one_try(services).counts == {"released": 1}
+    stored = record(services, key)
+    assert (stored["status"], stored["dueAt"]) == (
+        "pending",
+        format_instant(NOW + timedelta(seconds=45)),
+    )
+
+
+def test_gone_is_set_aside_with_the_reason(services: Services, receiver: Receiver) -> None:
+    receiver.behaviour = lambda _, __: Answer(410)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    assert one_try(services).counts == {"set_aside": 1}
+    stored = record(services, key)
+    assert (stored["status"], stored["responseCode"]) == ("failed", 410)
+    assert "410" in stored["reason"]
+    assert "dueAt" not in stored
+
+
+def test_expired_without_an_attempt(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    clock.advance(86_400)
+    assert one_try(services).counts == {"expired": 1}
+    stored = record(services, key)
+    assert (stored["status"], stored["attempts"]) == ("expired", 0)
+    assert stored["reason"] == "not delivered in 0 attempts"
+    assert "dueAt" not in stored
+    # The dead letter can be looked at for a week more.
+    assert stored["expiresAt"] == int(clock().timestamp()) + 7 * 86_400
+    assert receiver.received == []
+
+
+def test_expired_when_no_further_attempt_fits(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    receiver.behaviour = lambda _, __: Answer(500)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    clock.advance(86_399)
+    assert one_try(services).counts == {"expired": 1}
+    stored = record(services, key)
+    assert (stored["status"], stored["attempts"], stored["responseCode"]) == ("expired", 1, 500)
+
+
+@pytest.mark.parametrize(
+    "poison",
+    [
+        {"url": None},
+        {"payload": None},
+        {"payload": None, "eventID": "evt-unknown"},
+        {"merchantID": "unknown"},
+        {"merchantID": "keyless"},
+        {"attempts": "many"},
+        {"status": "odd"},
+        {"url": "ftp://127.0.0.1/"},
+        {"eventType": "a\nb"},
+    ],
+    ids=str,
+)
+def test_a_poison_record_is_set_aside_and_blocks_nothing(
+    services: Services, receiver: Receiver, poison: dict
+) -> None:
+    add_merchant(services, receiver.url())
+    add_merchant(services, receiver.url(), id="keyless", webhookSecret=None)
+    early = NOW - timedelta(hours=1)
+    services.tables.webhooks.put(queued_webhook("poison", receiver.url(), early, **poison))
+    key = publish(services)
+    assert one_try(services).counts == {"delivered": 1, "set_aside": 1}
+    assert receiver.ids() == [key]
+    stored = record(services, "poison")
+    assert stored["status"] == "failed"
+    assert stored["reason"]
+    assert {"dueShard", "dueAt", "claim"}.isdisjoint(stored)
+    assert due(services) == Chunk()
+
+
+def test_plain_http_is_set_aside_where_it_is_not_allowed(
+    services: Services, receiver: Receiver
+) -> None:
+    strict = Services(
+        replace(services.settings, webhook_allow_http=False), services.aws, services.clock
+    )
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    assert one_try(strict).counts == {"set_aside": 1}
+    assert "scheme" in record(services, key)["reason"]
+
+
+def test_what_another_service_delivered_leaves_the_queue_as_it_is(
+    services: Services, receiver: Receiver
+) -> None:
+    add_merchant(services, receiver.url())
+    services.tables.webhooks.put(
+        queued_webhook("wh-1", receiver.url(), status="delivered", attempts=1)
+    )
+    assert one_try(services).counts == {"lost": 1}
+    stored = record(services, "wh-1")
+    assert (stored["status"], stored["attempts"]) == ("delivered", 1)
+    assert "dueAt" not in stored
+    assert receiver.received == []
+
+
+def test_a_record_with_its_payload_inside_is_delivered_as_it_is(
+    services: Services, receiver: Receiver
+) -> None:
+    add_merchant(services, receiver.url())
+    services.tables.webhooks.put(queued_webhook("wh-1", receiver.url(), payload='{"b": 1, "a": 2}'))
+    assert one_try(services).counts == {"delivered": 1}
+    assert receiver.received[0].body == b'{"b": 1, "a": 2}'
+
+
+def test_two_deliverers_at_once_deliver_each_webhook_once(
+    services: Services, receiver: Receiver
+) -> None:
+    add_merchant(services, receiver.url())
+    keys = {publish(services, number) for number in range(60)}
+    chunks = [due(services), due(services)]
+    reports: list[Report] = []
+    threads = [
+        threading.Thread(target=lambda c=chunk: reports.append(one_try(services, c)))
+        for chunk in chunks
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert Counter(receiver.ids()) == Counter(keys)
+    counts = sum((Counter(report.counts) for report in reports), Counter())
+    assert counts == {"delivered": 60, "lost": 60}
+
+
+def test_an_outcome_after_the_claim_was_lost_changes_nothing(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    add_merchant(services, receiver.url())
+    key = publish(services)
+
+    def steal(*_: object) -> Answer:
+        clock.advance(61)
+        assert services.webhook_queue.claim(key, timedelta(seconds=60)) is not None
+        return Answer(500)
+
+    receiver.behaviour = steal
+    assert one_try(services).counts == {"lost": 1}
+    stored = record(services, key)
+    assert "responseCode" not in stored
+    assert stored["claim"]
+
+
+def test_the_chunk_is_saved_once_claimed_and_a_killed_try_is_resumed(
+    services: Services, receiver: Receiver
+) -> None:
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    saved: list[Chunk] = []
+
+    def die(*_: object) -> Answer:
+        raise_in.append(saved[-1])
+        return Answer(500)
+
+    raise_in: list[Chunk] = []
+    receiver.behaviour = die
+    one_try(services, saved=saved)
+    claimed = raise_in[0].held[0]
+    # As if the process had died before it recorded anything: the claim is as it was saved.
+    services.tables.webhooks.update(
+        key, set={"claim": claimed.token}, remove=["nextRetry"], condition="attribute_exists(#id)"
+    )
+    receiver.behaviour = lambda _, __: Answer()
+    assert one_try(services, raise_in[0]).counts == {"delivered": 1}
+    assert record(services, key)["attempts"] == 2
+
+
+def test_a_chunk_that_is_older_than_the_last_outcome_attempts_nothing_early(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    receiver.behaviour = lambda _, __: Answer(503, headers={"Retry-After": "10"})
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    saved: list[Chunk] = []
+    assert one_try(services, saved=saved).counts == {"kept": 1}
+    clock.advance(3)
+    assert one_try(services, saved[0]).counts == {"lost": 1}
+    assert len(receiver.received) == 1
+    assert parse_instant(record(services, key)["dueAt"]) > clock()
+
+
+def test_a_stop_finishes_what_is_in_flight_and_releases_the_rest(
+    services: Services, receiver: Receiver
+) -> None:
+    add_merchant(services, receiver.url())
+    keys = {publish(services, number) for number in range(30)}
+    stop, in_flight = Stop(), threading.Event()
+
+    def answer(*_: object) -> Answer:
+        stop.request()
+        in_flight.wait(0.3)
+        return Answer()
+
+    receiver.behaviour = answer
+    report = one_try(services, stop=stop)
+    delivered = set(receiver.ids())
+    assert 1 <= len(delivered) <= 8  # the places of one host
+    assert report.chunk == Chunk()
+    assert report.counts == {"delivered": len(delivered), "put_back": 30 - len(delivered)}
+    for key in keys - delivered:
+        stored = record(services, key)
+        assert (stored["status"], stored["attempts"]) == ("pending", 0)
+        assert "claim" not in stored
+    receiver.behaviour = lambda _, __: Answer()
+    assert one_try(services).counts == {"delivered": 30 - len(delivered)}
+    assert Counter(receiver.ids()) == Counter(keys)
+
+
+def test_a_stop_cancels_what_outlasts_the_grace_period(
+    services: Services, receiver: Receiver
+) -> None:
+    hasty = Services(
+        replace(services.settings, grace=timedelta(seconds=0.1)), services.aws, services.clock
+    )
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    stop, done = Stop(), threading.Event()
+
+    def hang(*_: object) -> Answer:
+        stop.request()
+        done.wait(5)
+        return Answer()
+
+    receiver.behaviour = hang
+    report = one_try(hasty, stop=stop)
+    done.set()
+    assert report.counts == {"put_back": 1}
+    stored = record(services, key)
+    # The request may have arrived, so it counts.
+    assert (stored["status"], stored["attempts"]) == ("pending", 1)
+    assert due(services).held[0].id == key
+
+
+def test_a_stop_releases_what_waits_for_its_next_attempt(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    receiver.behaviour = lambda _, __: Answer(500)
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    chunk = one_try(services).chunk
+    stop = Stop()
+    threading.Timer(0.1, stop.request).start()
+    assert one_try(services, chunk, stop=stop).counts == {"put_back": 1}
+    stored = record(services, key)
+    assert (stored["attempts"], stored["dueAt"]) == (1, stored["nextRetry"])
+    assert len(receiver.received) == 1
+
+
+def test_an_attempt_does_not_start_when_its_lease_could_end_first(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    add_merchant(services, receiver.url())
+    keys = {publish(services, number) for number in range(9)}
+
+    def slow(*_: object) -> Answer:
+        clock.now = max(clock.now, NOW + timedelta(seconds=50))
+        return Answer()
+
+    receiver.behaviour = slow
+    counts = one_try(services).counts
+    assert counts["put_back"] >= 1
+    assert counts["put_back"] + counts["delivered"] == 9
+    assert one_try(services).counts == {"delivered": counts["put_back"]}
+    assert Counter(receiver.ids()) == Counter(keys)
