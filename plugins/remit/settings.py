@@ -130,7 +130,7 @@ def _parse(variable: str, text: str, kind: type) -> Any:
             number = int(text) if kind is int else float(text)
         except ValueError:
             raise ConfigurationError(f"{variable} is {text!r}: it must be a number") from None
-        if number <= 0:
-            raise ConfigurationError(f"{variable} is {text!r}: it must be more than zero")
+        if not 0 < number < 10**9:
+            raise ConfigurationError(f"{variable} is {text!r}: it must be between 0 and 10^9")
         return number if kind is int else timedelta(seconds=number)
     return Path(text) if issubclass(kind, Path) else text

@@ -26,6 +26,7 @@ _LIMITS: Mapping[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "enable_external_access": False,
+    "python_enable_replacements": False,
 }
 """A report is SQL from a file: it may compute, and reach nothing outside."""
 
@@ -43,17 +44,18 @@ def frames(
     """
     feed = _Feed(pages)
     with duckdb.connect(config=dict(_LIMITS)) as connection:
-        _prepare(connection, report, request, span, feed)
         try:
+            _prepare(connection, report, request, span, feed)
             relation = connection.sql(report.sql)
-            _check_columns(report, relation)
+        except duckdb.Error as error:
+            raise ConfigurationError(f"the report {report.name!r} is wrong: {error}") from error
+        _check_columns(report, relation)
+        try:
             for batch in relation.to_arrow_reader(BATCH_ROWS):
                 yield batch.to_pandas(types_mapper=pd.ArrowDtype)
         except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
             feed.check()
             raise ExportFailed("malformed_record", _reason(error)) from error
-        except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException) as error:
-            raise ConfigurationError(f"the report {report.name!r} is wrong: {error}") from error
         except duckdb.Error:
             feed.check()
             raise

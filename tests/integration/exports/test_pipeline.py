@@ -80,7 +80,7 @@ def test_a_small_export_is_finished_by_prepare(
     rows = read_csv(services, job["resultKey"])
     assert [row["payment_id"] for row in rows] == ["pay-000001", "pay-000002"]
     assert rows[0]["amount_minor"] == "-70"
-    assert rows[0]["description"] == "'=HYPERLINK(\"x\")"
+    assert rows[0]["description"] == '\'=HYPERLINK("x")'
     assert json.loads(rows[0]["metadata"]) == {"order": "é", "n": 1}
     assert rows[1]["description"] == 'a "quoted"\r\nline, and a comma'
 
@@ -258,7 +258,9 @@ def test_a_large_export_is_cut_rendered_in_slices_and_composed(
     travelled = [Slice.from_json(json.loads(json.dumps(piece.to_json()))) for piece in slices]
     rendered = [pipeline.render(piece) for piece in reversed(travelled)]
     clock.advance(3600)  # a long wait for a worker: nobody has claimed it meanwhile
-    pipeline.publish([RenderedSlice.from_json(json.loads(json.dumps(r.to_json()))) for r in rendered])
+    pipeline.publish(
+        [RenderedSlice.from_json(json.loads(json.dumps(r.to_json()))) for r in rendered]
+    )
 
     job = finished(services)
     file = content(services, job["resultKey"])

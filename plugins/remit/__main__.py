@@ -1,0 +1,83 @@
+"""`python -m remit`: tokens for development, and the tables and the bucket.
+
+python -m remit token --merchant merchant-001        a token, made with JWT_SECRET and its kin
+python -m remit infra apply                          create what infra/ declares and is missing
+python -m remit infra adopt                          add Remit's indexes to existing tables
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from types import MappingProxyType
+
+from remit.clock import system_clock
+from remit.errors import RemitError
+from remit.stop import stop_on_sigterm
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        COMMANDS[options.command](options)
+    except RemitError as error:
+        print(f"remit {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _token(options: argparse.Namespace) -> None:
+    from remit.auth import TokenSettings, mint
+
+    token = mint(
+        TokenSettings.from_environment(),
+        options.merchant,
+        permissions=options.permissions.split(","),
+        now=system_clock(),
+        lifetime=timedelta(minutes=options.minutes),
+        email=options.email,
+    )
+    print(token)
+
+
+def _infra(options: argparse.Namespace) -> None:
+    from remit.aws import cloudformation
+    from remit.services import Services
+
+    services = Services.from_environment()
+    settings = services.settings
+    parameters = {"TablePrefix": settings.table_prefix, "BucketName": settings.bucket}
+    if options.action == "apply":
+        done = cloudformation.apply(services.aws, parameters)
+    else:
+        with stop_on_sigterm() as stop:
+            done = cloudformation.adopt(services.aws, parameters, stop)
+    print("\n".join(f"created {thing}" for thing in done) or "nothing was missing")
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(
+    {"token": _token, "infra": _infra}
+)
+"""Command to what it does."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="remit", description=__doc__.partition("\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    token = commands.add_parser("token", help="mint a token for development")
+    token.add_argument("--merchant", required=True, help="the merchant it speaks for")
+    token.add_argument("--permissions", default="payments,refunds", help="comma-separated")
+    token.add_argument("--minutes", type=int, default=60, help="lifetime, at most 60")
+    token.add_argument("--email", help="who asked for it")
+    infra = commands.add_parser("infra", help="the tables and the bucket")
+    infra.add_argument("action", choices=("apply", "adopt"))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from remit.aws.prefetch import prefetched
+
+
+def test_order_is_kept() -> None:
+    assert list(prefetched(range(100))) == list(range(100))
+
+
+def test_an_error_comes_where_its_element_would_have_come() -> None:
+    def source() -> Iterator[int]:
+        yield 1
+        raise OSError("reset")
+
+    elements = prefetched(source())
+    assert next(elements) == 1
+    with pytest.raises(OSError, match="reset"):
+        next(elements)
+    with pytest.raises(StopIteration):
+        next(elements)
+
+
+def test_it_reads_ahead_by_its_depth_and_no_further() -> None:
+    produced = threading.Semaphore(0)
+    count = 0
+
+    def source() -> Iterator[int]:
+        nonlocal count
+        for n in range(10):
+            count += 1
+            produced.release()
+            yield n
+
+    elements = prefetched(source(), depth=2)
+    for _ in range(3):  # two in the queue, one waiting for its place
+        assert produced.acquire(timeout=5)
+    assert not produced.acquire(timeout=0.05)
+    assert count == 3
+    assert list(elements) == list(range(10))
+
+
+def test_closing_early_ends_the_thread() -> None:
+    before = threading.active_count()
+    elements = prefetched(iter(int, 1), depth=1)
+    next(elements)
+    elements.close()  # type: ignore[attr-defined]
+    assert threading.active_count() == before

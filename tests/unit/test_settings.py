@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from remit.errors import ConfigurationError
+from remit.settings import Settings
+
+
+def test_without_variables_the_defaults_hold() -> None:
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_variables_are_read_in_their_units() -> None:
+    settings = Settings.from_environment(
+        {
+            "AWS_REGION": "eu-west-1",
+            "REMIT_LINK_SECONDS": "90",
+            "REMIT_POLL_CHUNK": " 7 ",
+            "REMIT_WEBHOOK_ALLOW_HTTP": "true",
+            "REMIT_REPORTS": "/reports",
+        }
+    )
+    assert settings.region == "eu-west-1"
+    assert settings.link_lifetime == timedelta(seconds=90)
+    assert settings.poll_chunk == 7
+    assert settings.webhook_allow_http is True
+    assert settings.reports == Path("/reports")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("REMIT_POLL_CHUNK", "many"),
+        ("REMIT_POLL_CHUNK", "0"),
+        ("REMIT_POLL_CHUNK", "1.5"),
+        ("REMIT_LINK_SECONDS", "-1"),
+        ("REMIT_LINK_SECONDS", "604801"),
+        ("REMIT_LINK_SECONDS", "nan"),
+        ("REMIT_LINK_SECONDS", "1e999"),
+        ("REMIT_WEBHOOK_ALLOW_HTTP", "perhaps"),
+        ("REMIT_MAX_SLICES", "1001"),
+        ("REMIT_WEBHOOK_LEASE_SECONDS", "15"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
+    with pytest.raises(ConfigurationError, match=variable):
+        Settings.from_environment({variable: value})
