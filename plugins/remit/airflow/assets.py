@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import Asset
 
-OUTBOX = Asset(name="remit_outbox", uri="remit://outbox")
+# No URI with a scheme: to normalize one, Airflow loads the handlers of every provider, boto3 among
+# them, into each process that parses a DAG file.
+OUTBOX = Asset(name="remit_outbox")
 """Updated by a task that published an event, so that delivery starts at once. Runs coalesce."""

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remit.clock import format_instant, parse_instant
 from remit.errors import Transient
-from remit.queue import DueQueue
+
+if TYPE_CHECKING:  # a DAG file imports this module, and botocore is slow to import
+    from remit.queue import DueQueue
 
 
 @dataclass(frozen=True)
