@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from remit.exports.pipeline import ExportPipeline
+from remit.services import Services
+from remit.stop import Stop
+from tests.support.airflow import AIRFLOW_WARNINGS, RunDag
+from tests.support.exports import claimed, export_job, payment, store_payments
+
+pytestmark = AIRFLOW_WARNINGS
+
+
+def states(run: Any) -> dict[tuple[str, int], str]:
+    return {(ti.task_id, ti.map_index): str(ti.state) for ti in run.get_task_instances()}
+
+
+def job(services: Services, export_id: str = "export-1") -> dict[str, Any]:
+    item = services.tables.export_jobs.get(export_id)
+    assert item is not None
+    return item
+
+
+def ids_in(services: Services, item: dict[str, Any]) -> list[str]:
+    answer = services.s3.get_object(Bucket=services.settings.bucket, Key=item["resultKey"])
+    text = answer["Body"].read().decode()
+    return [row["payment_id"] for row in csv.DictReader(io.StringIO(text, newline=""))]
+
+
+def test_a_small_export_is_done_by_its_first_task(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    services = airflow_services
+    store_payments(services, payment(1), payment(2))
+    ExportPipeline(services, Stop()).store.create(export_job())
+
+    run = run_dag("export_payments", run_conf={"export_id": "export-1"})
+
+    assert str(run.state) == "success"
+    assert states(run)["prepare", -1] == "success"
+    assert {state for (task, _), state in states(run).items() if task != "prepare"} == {"skipped"}
+    assert job(services)["status"] == "completed"
+    assert ids_in(services, job(services)) == ["pay-000001", "pay-000002"]
+
+
+def test_a_large_export_is_rendered_by_mapped_tasks(
+    run_dag: RunDag, airflow_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMIT_SMALL_EXPORT_ROWS", "10")
+    monkeypatch.setenv("REMIT_SLICE_ROWS", "10")
+    monkeypatch.setenv("REMIT_MAX_SLICES", "3")
+    services = airflow_services
+    payments = [
+        payment(n, createdAt=f"2026-01-{1 + n // 4:02d}T00:00:00Z", description="x" * 30_000)
+        for n in range(100)
+    ]
+    store_payments(services, *payments)
+    ExportPipeline(services, Stop()).store.create(export_job())
+
+    run = run_dag("export_payments", run_conf={"export_id": "export-1"})
+
+    assert states(run) == {
+        ("prepare", -1): "success",
+        ("render", 0): "success",
+        ("render", 1): "success",
+        ("render", 2): "success",
+        ("publish", -1): "success",
+    }
+    assert ids_in(services, job(services)) == [one["id"] for one in payments]
+
+
+def test_a_run_whose_export_is_done_or_held_by_another_is_skipped(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    pipeline = ExportPipeline(airflow_services, Stop())
+    pipeline.store.create(export_job())
+    pipeline.prepare(claimed(pipeline))
+    before = job(airflow_services)
+
+    run = run_dag("export_payments", run_conf={"export_id": "export-1"})
+
+    assert states(run)["prepare", -1] == "skipped"
+    assert job(airflow_services) == before
+
+
+def test_an_export_that_cannot_succeed_fails_its_run_without_retry(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    store_payments(airflow_services, payment(1, createdAt="2026-01-15 noon"))
+    ExportPipeline(airflow_services, Stop()).store.create(export_job())
+
+    run = run_dag("export_payments", run_conf={"export_id": "export-1"})
+
+    assert str(run.state) == "failed"
+    (prepare,) = (ti for ti in run.get_task_instances() if ti.task_id == "prepare")
+    assert prepare.try_number == 1
+    assert job(airflow_services)["errorCode"] == "malformed_record"
+
+
+def foreign_job(export_id: str, **changes: Any) -> dict[str, Any]:
+    """A job as the payments platform's own service writes it."""
+    record = {
+        "id": export_id,
+        "merchantID": "merchant-1",
+        "status": "pending",
+        "format": "csv",
+        "query": {
+            "StartDate": "2026-01-01T00:00:00-05:00",
+            "EndDate": "2026-01-31T19:00:00-05:00",
+            "Status": "succeeded",
+            "Limit": 20,
+        },
+        "expiresAt": int(datetime.now(UTC).timestamp()) + 86_400,
+        **changes,
+    }
+    return {name: value for name, value in record.items() if value is not ...}
+
+
+def test_the_poller_exports_what_another_service_asked_for_and_what_was_missed(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    services = airflow_services
+    store_payments(
+        services,
+        payment(1, createdAt="2026-01-01T04:59:59Z"),
+        payment(2, createdAt="2026-01-01T05:00:00Z"),
+        payment(3, createdAt="2026-01-31T18:59:59.999-05:00"),
+        payment(4, createdAt="2026-01-20T00:00:00Z", status="failed"),
+    )
+    jobs = services.tables.export_jobs
+    jobs.put(foreign_job("export-merchant-1-1767225600"))
+    jobs.put(foreign_job("unreadable", query={"StartDate": "last week"}))
+    jobs.put(foreign_job("nobodys", merchantID=...))
+    ExportPipeline(services, Stop()).store.create(export_job("missed"))
+
+    run = run_dag("poll_exports", logical_date=datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
+
+    assert str(run.state) == "success"
+    adopted = job(services, "export-merchant-1-1767225600")
+    assert adopted["status"] == "completed"
+    assert ids_in(services, adopted) == ["pay-000002", "pay-000003"]
+    missed = ids_in(services, job(services, "missed"))
+    assert sorted(missed) == [f"pay-{n:06d}" for n in range(1, 5)]
+    for export_id, reason in {"unreadable": "start_date", "nobodys": "merchantID"}.items():
+        failed = job(services, export_id)
+        assert (failed["status"], failed["errorCode"]) == ("failed", "invalid_request")
+        assert reason in failed["error"]
+    assert services.export_queue.due(10) == []
+
+
+def test_the_poller_starts_a_run_for_a_large_export(
+    run_dag: RunDag, airflow_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REMIT_SMALL_EXPORT_ROWS", "10")
+    monkeypatch.setenv("REMIT_SLICE_ROWS", "10")
+    services = airflow_services
+    store_payments(services, *(payment(n, description="x" * 30_000) for n in range(60)))
+    ExportPipeline(services, Stop()).store.create(export_job())
+
+    run = run_dag("poll_exports", logical_date=datetime(2026, 11, 23, 12, 1, tzinfo=UTC))
+
+    assert states(run)["start_runs", 0] == "success"
+    started = runs_of("export_payments")
+    assert started["export__export-1__2"] == {"export_id": "export-1"}
+    assert (job(services)["status"], job(services)["generation"]) == ("pending", 1)
+    assert services.export_queue.due(10) == [], "it belongs to the run now"
+
+
+def runs_of(dag_id: str) -> dict[str, Any]:
+    from airflow.models.dagrun import DagRun
+
+    return {run.run_id: run.conf for run in DagRun.find(dag_id=dag_id)}
+
+
+def test_the_job_tells_an_operator_what_happened(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    ExportPipeline(airflow_services, Stop()).store.create(export_job())
+    run = run_dag("export_payments", run_conf={"export_id": "export-1"})
+    item = job(airflow_services)
+    assert item["owner"] == f"{run.run_id}#0"
+    assert json.dumps(item["query"])
