@@ -18,15 +18,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from remit.clock import format_instant
 from remit.errors import Interrupted, StoreUnavailable
 from remit.queue import Claim
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks.backoff import RetrySchedule
 from remit.webhooks.chunk import Chunk, Held
-from remit.webhooks.ledger import Ledger, Result
-from remit.webhooks.policy import MOVES, Decision, Status, decide
+from remit.webhooks.ledger import Ledger, Result, log_attempt
+from remit.webhooks.policy import MOVES, Status, decide
 from remit.webhooks.prepare import Prepared, Preparer, SetAside
 from remit.webhooks.sender import TOTAL_REQUESTS, Outcome, Sender
 
@@ -144,7 +143,7 @@ class _Try:
             prepared = await self._in_pool(lambda: self._preparer.prepare(claims))
         except StoreUnavailable as error:
             log.warning("%d webhooks are put back: %s", len(claims), error)
-            await self._give_back(self._open[claim.key] for claim in claims)
+            await self._give_back(self._open[c.key] for c in claims if c.key in self._open)
             return
         async with asyncio.TaskGroup() as attempts:
             for item in prepared:
@@ -155,6 +154,11 @@ class _Try:
         try:
             claim = await self._in_pool(lambda: self._claim_unless_stopped(held))
         except Interrupted:
+            return None
+        except StoreUnavailable as error:
+            log.warning("webhook=%s not claimed: %s", held.id, error)
+            del self._waiting[held.id]
+            self._counts[Result.UNRECORDED] += 1
             return None
         del self._waiting[held.id]
         if claim is None:
@@ -220,7 +224,7 @@ class _Try:
             schedule=self._schedule,
             random=self._random(),
         )
-        _log_attempt(item, outcome, decision)
+        log_attempt(webhook, outcome, decision)
         if decision.next_attempt is None:
             return self._ledger.finish(claim, outcome, decision)
         if not self._keeps(webhook.attempts, decision.next_attempt):
@@ -288,16 +292,3 @@ class _Try:
         """Run a call to the store on a thread. Once begun it is completed, even if canceled."""
         future = asyncio.get_running_loop().run_in_executor(self._pool, call)
         return await asyncio.shield(future)
-
-
-def _log_attempt(item: Prepared, outcome: Outcome, decision: Decision) -> None:
-    log.info(
-        "webhook=%s event=%s attempt=%d answer=%s ms=%d status=%s next=%s",
-        item.webhook.id,
-        item.webhook.event_type,
-        item.webhook.attempts,
-        outcome.status or outcome.error,
-        outcome.duration / timedelta(milliseconds=1),
-        decision.status,
-        format_instant(decision.next_attempt) if decision.next_attempt else "none",
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,7 @@ from remit.services import Services
 from remit.webhooks.chunk import Held
 from remit.webhooks.outbox import DEAD_LETTER_RETENTION
 from remit.webhooks.policy import Decision, Status
+from remit.webhooks.record import Webhook
 from remit.webhooks.sender import Outcome
 
 log = logging.getLogger(__name__)
@@ -52,19 +53,15 @@ class Ledger:
     def begin(self, held: Held) -> Claim | None:
         """Claim a webhook, which begins an attempt: due ones, and those that the chunk holds.
 
-        None: another deliverer has it, or it has left the queue, or the store did not answer.
+        None: another deliverer has it, or it has left the queue.
+
+        Raises:
+            StoreUnavailable: it is not known whether it is claimed.
         """
         condition, values = (IF_DUE, {}) if held.token is None else _if_held(held.token)
         try:
-            return self._claim(held.id, condition, values)
-        except StoreUnavailable as error:
-            log.warning("webhook=%s not claimed: %s", held.id, error)
-            return None
-
-    def _claim(self, key: str, condition: str, values: dict[str, Any]) -> Claim | None:
-        try:
             return self._queue.claim(
-                key, self._lease, condition=condition, values=values, add={"attempts": 1}
+                held.id, self._lease, condition=condition, values=values, add={"attempts": 1}
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
@@ -72,7 +69,7 @@ class Ledger:
             # `attempts` is no number, so nobody can begin an attempt and nobody holds it: claimed
             # as it is, to be set aside.
             return self._queue.claim(
-                key,
+                held.id,
                 self._lease,
                 condition="NOT attribute_type(#attempts, :number)",
                 values={"number": "N"},
@@ -175,3 +172,17 @@ def _uncounted(claim: Claim) -> dict[str, int]:
     """Takes back the attempt that the claim counted."""
     attempts = claim.item.get("attempts")
     return {"attempts": attempts - 1} if isinstance(attempts, int) and attempts > 0 else {}
+
+
+def log_attempt(webhook: Webhook, outcome: Outcome, decision: Decision) -> None:
+    """The one line that an attempt leaves in the log: no payload, no secret."""
+    log.info(
+        "webhook=%s event=%s attempt=%d answer=%s ms=%d status=%s next=%s",
+        webhook.id,
+        webhook.event_type,
+        webhook.attempts,
+        outcome.status or outcome.error,
+        outcome.duration / timedelta(milliseconds=1),
+        decision.status,
+        format_instant(decision.next_attempt) if decision.next_attempt else "none",
+    )

@@ -7,16 +7,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any, NoReturn
 
 import pytest
 
 from remit.clock import format_instant, parse_instant
+from remit.errors import StoreUnavailable
 from remit.queue import SHARDS
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks import verify
 from remit.webhooks.chunk import Chunk
 from remit.webhooks.delivery import Report, deliver
+from remit.webhooks.prepare import Prepared
+from remit.webhooks.sender import Request
 from tests.support.clock import ManualClock
 from tests.support.webhooks import (
     NOW,
@@ -340,6 +344,57 @@ def test_a_chunk_that_is_older_than_the_last_outcome_attempts_nothing_early(
     assert one_try(services, saved[0]).counts == {"lost": 1}
     assert len(receiver.received) == 1
     assert parse_instant(record(services, key)["dueAt"]) > clock()
+
+
+def _out_of_reach(*_: object, **__: object) -> NoReturn:
+    raise StoreUnavailable("out of reach")
+
+
+def test_without_the_events_everything_is_put_back(
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    monkeypatch.setattr(services.tables.events, "get_many", _out_of_reach)
+    assert one_try(services).counts == {"put_back": 1}
+    assert (record(services, key)["attempts"], receiver.received) == (0, [])
+    assert due(services).held[0].id == key
+
+
+def test_what_cannot_be_claimed_or_recorded_comes_due_again(
+    services: Services, receiver: Receiver, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, receiver.url())
+    key = publish(services)
+    chunk = due(services)
+    with monkeypatch.context() as outage:
+        outage.setattr(services.webhook_queue, "claim", _out_of_reach)
+        assert one_try(services, chunk).counts == {"unrecorded": 1}
+    assert receiver.received == []
+    with monkeypatch.context() as outage:
+        outage.setattr(services.webhook_queue, "finish", _out_of_reach)
+        assert one_try(services, chunk).counts == {"unrecorded": 1}
+    clock.advance(60)
+    assert one_try(services).counts == {"delivered": 1}
+    assert receiver.ids() == [key, key]
+
+
+def test_what_is_peculiar_about_one_webhook_stays_its_own_failure(
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, receiver.url())
+    odd, fine = publish(services, 1), publish(services, 2)
+    sign = Prepared.request
+
+    def request(prepared: Prepared, *arguments: Any) -> Request:
+        if prepared.webhook.id == odd:
+            raise RuntimeError("peculiar")
+        return sign(prepared, *arguments)
+
+    monkeypatch.setattr(Prepared, "request", request)
+    assert one_try(services).counts == {"delivered": 1, "kept": 1}
+    assert receiver.ids() == [fine]
+    assert record(services, odd)["lastError"] == "internal"
 
 
 def test_a_stop_finishes_what_is_in_flight_and_releases_the_rest(
