@@ -27,7 +27,7 @@ help: ## Show this list
 venv: $(STAMP) ## Create .venv with the pinned dependencies (the others do it when needed)
 
 $(STAMP): requirements.txt requirements-dev.txt constraints.txt scripts/venv.sh
-	@GOAL=$(firstword $(MAKECMDGOALS)) PYTHON=$(PYTHON) scripts/venv.sh
+	@GOAL=$(firstword $(MAKECMDGOALS)) PYTHON="$(PYTHON)" scripts/venv.sh
 	@touch $@
 
 demo: $(STAMP) ## Run the whole job once, on a local stack that is stopped at the end

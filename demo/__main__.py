@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,16 +54,17 @@ def _run() -> int:
         stack = Stack(directory, Ports.from_environment())
         with stack:
             result = walk(stack)
-    except DemoError as error:
+    except Interrupted as interrupt:
+        shutil.rmtree(directory, ignore_errors=True)
+        error = f"interrupted by {interrupt}, everything is stopped"
+        return _last_line(interrupt.exit_code, {"status": "failed", "error": error})
+    except Exception as error:  # noqa: BLE001 - the last line is promised, whatever happens
         _report(error)
         if any(directory.iterdir()):
             print(f"All logs are in {directory / 'logs'}", file=sys.stderr)
         else:
             directory.rmdir()
-        return _last_line(1, {"status": "failed", "error": str(error).splitlines()[0]})
-    except Interrupted as interrupt:
-        shutil.rmtree(directory, ignore_errors=True)
-        return _last_line(interrupt.exit_code, {"status": "failed", "error": str(interrupt)})
+        return _last_line(1, {"status": "failed", "error": _headline(error)})
     shutil.rmtree(directory, ignore_errors=True)
     return _last_line(0, {"status": "ok", **result})
 
@@ -124,11 +126,18 @@ The answer's check_url leads on. `make down` stops everything.
     )
 
 
-def _report(error: DemoError) -> None:
+def _report(error: Exception) -> None:
     sys.stdout.flush()
+    if not isinstance(error, DemoError):
+        traceback.print_exception(error)  # nobody expected it: show where it comes from
+        return
     print(f"\nFailed: {error}", file=sys.stderr)
     if tail := error.log_tail():
         print(f"\nThe end of {error.log}:\n{tail}\n", file=sys.stderr)
+
+
+def _headline(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _last_line(exit_code: int, result: dict[str, object]) -> int:

@@ -78,14 +78,25 @@ class HookClient:
 
     def download(self, url: str) -> bytes:
         """GET a presigned URL, which needs no token."""
-        answer = self._client.get(url, timeout=_TIMEOUT_SECONDS)
+        answer = send(self._client, "GET", url)
         expect_status(answer, 200)
         return answer.content
 
     def _send(self, method: str, url: str, **options: Any) -> requests.Response:
-        return self._client.request(
-            method, url, headers=self._authorization, timeout=_TIMEOUT_SECONDS, **options
-        )
+        return send(self._client, method, url, headers=self._authorization, **options)
+
+
+def send(client: requests.Session, method: str, url: str, **options: Any) -> requests.Response:
+    """One request, with a bounded wait.
+
+    Raises:
+        CheckFailed: there was no answer.
+    """
+    try:
+        return client.request(method, url, timeout=_TIMEOUT_SECONDS, **options)
+    except requests.RequestException as error:
+        place = url.partition("?")[0]  # what follows may be a signature
+        raise CheckFailed(f"{method} {place}: no answer ({type(error).__name__})") from error
 
 
 def expect_status(answer: requests.Response, status: int) -> None:

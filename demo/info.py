@@ -24,7 +24,12 @@ PERMISSIONS = ("payments", "refunds", "webhooks")
 """What the tokens of the local stack permit."""
 
 _FILE = "stack.json"
-_NO_PROFILE = {"profile": None, "config_file": os.devnull, "credentials_file": os.devnull}
+# (name in a file, environment variable, default, conversion): no file and no variable is read.
+_NO_PROFILE = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+}
 
 
 @dataclass(frozen=True)
@@ -87,9 +92,7 @@ class StackInfo:
 
     def aws(self) -> Aws:
         """A session on the local AWS, whatever this process's own environment says."""
-        session = botocore.session.Session()
-        for name, value in _NO_PROFILE.items():
-            session.set_config_variable(name, value)
+        session = botocore.session.Session(session_vars=_NO_PROFILE)
         session.set_credentials(
             self.environment["AWS_ACCESS_KEY_ID"], self.environment["AWS_SECRET_ACCESS_KEY"]
         )

@@ -80,6 +80,6 @@ def is_busy(port: int) -> bool:
 
 
 def _number(variable: str, text: str) -> int:
-    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+    if not (text.isascii() and text.isdecimal()) or not 1024 <= int(text) <= 65535:
         raise DemoError(f"{variable} is {text!r}: it must be a port number from 1024 to 65535")
     return int(text)

@@ -83,6 +83,7 @@ class Processes:
         if code != 0:
             raise DemoError(f"{name} failed with exit code {code}", self.log(name))
         del self._children[name]
+        self.records = [record for record in self.records if record.name != name]
 
     def check(self) -> None:
         """Raise `DemoError` if one of the servers has ended."""
@@ -185,6 +186,6 @@ def _alive(pid: int) -> bool:
     with suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # collects it if it is ours and has ended
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        return str(psutil.Process(pid).status()) != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

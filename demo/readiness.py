@@ -63,10 +63,14 @@ class AirflowReady:
         return None
 
     def _dag_gap(self) -> Gap | None:
-        errors = _json(self._admin, f"{self._api}/importErrors")
+        try:
+            admin = self._admin
+        except requests.RequestException as error:
+            return Gap(f"Airflow refuses the login: {error}", "api-server")
+        errors = _json(admin, f"{self._api}/importErrors")
         for error in (errors or {}).get("import_errors", []):
             raise DemoError(f"{error['filename']} does not import:\n{error['stack_trace']}")
-        dags = _json(self._admin, f"{self._api}/dags?limit=100")
+        dags = _json(admin, f"{self._api}/dags?limit=100")
         running = {dag["dag_id"] for dag in (dags or {}).get("dags", []) if not dag["is_paused"]}
         if waiting := sorted(self._dag_ids - running):
             return Gap(f"DAGs not parsed yet: {', '.join(waiting)}", "dag-processor")

@@ -38,46 +38,54 @@ class BadSignature(Exception):
     """The delivery does not prove who sent it."""
 
 
-def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
-    """Check both sets of headers.
+def verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> str:
+    """Check both sets of headers, in whatever case they came; returns the webhook's id.
 
     Raises:
         BadSignature: says which header is wrong.
     """
-    _verify_platform(headers, body, secret)
-    _verify_standard(headers, body, secret)
-    for name in ("X-Webhook-Timestamp", "webhook-timestamp"):
-        if abs(now - int(headers[name])) > TOLERANCE_SECONDS:
-            raise BadSignature(f"{name} is more than {TOLERANCE_SECONDS} s away")
-
-
-def _verify_platform(headers: Mapping[str, str], body: bytes, secret: str) -> None:
-    """`sha256=` and the hex HMAC-SHA256 of `timestamp.body`."""
-    timestamp = _timestamp(headers, "X-Webhook-Timestamp")
-    digest = hmac.new(secret.encode(), timestamp + b"." + body, hashlib.sha256).hexdigest()
-    if not _same(headers.get("X-Webhook-Signature", ""), f"sha256={digest}"):
-        raise BadSignature("X-Webhook-Signature does not match")
-    if headers.get("X-Webhook-ID", "") != headers.get("webhook-id", ""):
+    given = {name.lower(): value for name, value in headers.items()}
+    _verify_platform(given, body, secret, now)
+    _verify_standard(given, body, secret, now)
+    if given["x-webhook-id"] != given["webhook-id"]:
         raise BadSignature("X-Webhook-ID and webhook-id differ")
+    return given["webhook-id"]
 
 
-def _verify_standard(headers: Mapping[str, str], body: bytes, secret: str) -> None:
+def _verify_platform(given: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
+    """`sha256=` and the hex HMAC-SHA256 of `timestamp.body`."""
+    timestamp = _timestamp(given, "X-Webhook-Timestamp", now)
+    digest = hmac.new(secret.encode(), timestamp + b"." + body, hashlib.sha256).hexdigest()
+    if not _same(_value(given, "X-Webhook-Signature"), f"sha256={digest}"):
+        raise BadSignature("X-Webhook-Signature does not match")
+    _value(given, "X-Webhook-ID")
+
+
+def _verify_standard(given: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
     """`v1,` and the base64 HMAC-SHA256 of `id.timestamp.body`; several, separated by blanks."""
-    timestamp = _timestamp(headers, "webhook-timestamp")
+    timestamp = _timestamp(given, "webhook-timestamp", now)
     encoded = secret.removeprefix("whsec_")
     key = secret.encode() if encoded == secret else base64.b64decode(encoded)
-    signed = headers.get("webhook-id", "").encode() + b"." + timestamp + b"." + body
+    signed = _value(given, "webhook-id").encode() + b"." + timestamp + b"." + body
     digest = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
-    given = headers.get("webhook-signature", "").split(" ")
-    if not any(_same(signature, f"v1,{digest}") for signature in given):
+    signatures = _value(given, "webhook-signature").split(" ")
+    if not any(_same(signature, f"v1,{digest}") for signature in signatures):
         raise BadSignature("webhook-signature does not match")
 
 
-def _timestamp(headers: Mapping[str, str], name: str) -> bytes:
-    text = headers.get(name, "")
+def _timestamp(given: Mapping[str, str], name: str, now: float) -> bytes:
+    text = _value(given, name)
     if not (text.isascii() and text.isdigit()):
         raise BadSignature(f"{name} is not a Unix time")
+    if abs(now - int(text)) > TOLERANCE_SECONDS:
+        raise BadSignature(f"{name} is more than {TOLERANCE_SECONDS} s away")
     return text.encode()
+
+
+def _value(given: Mapping[str, str], name: str) -> str:
+    if name.lower() not in given:
+        raise BadSignature(f"{name} is missing")
+    return given[name.lower()]
 
 
 def _same(given: str, expected: str) -> bool:
@@ -105,12 +113,11 @@ class Receiver(ThreadingHTTPServer):
         if merchant not in self.secrets:
             return 404
         try:
-            verify(headers, body, self.secrets[merchant], time.time())
+            webhook = verify(headers, body, self.secrets[merchant], time.time())
         except BadSignature as error:
             with self._lock:
                 self._refused.append({"merchant": merchant, "reason": str(error)})
             return 401
-        webhook = headers["webhook-id"]
         with self._lock:
             self._attempts[webhook] += 1
             attempt = self._attempts[webhook]
@@ -146,7 +153,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        self._answer(self.server.deliver(self.path, self.headers, body))
+        self._answer(self.server.deliver(self.path, dict(self.headers), body))
 
     def do_GET(self) -> None:
         if self.path != "/received":

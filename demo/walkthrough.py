@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demo import seed
-from demo.client import Document, HookClient, eventually, expect_status
+from demo.client import Document, HookClient, eventually, expect_status, send
 from demo.errors import CheckFailed
 from demo.files import FORMATS, check_rows
 from demo.info import StackInfo
@@ -110,7 +110,7 @@ def _verified_webhook(stack: Stack, export_id: str) -> dict[str, Any]:
 
     def look() -> dict[str, Any] | None:
         stack.check()
-        answer = client.get(received, timeout=5)
+        answer = send(client, "GET", received)
         expect_status(answer, 200)
         document = answer.json()
         for refused in document["refused"]:

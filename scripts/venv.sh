@@ -49,13 +49,15 @@ fi
 if command -v uv >/dev/null 2>&1; then
     echo "Installing the pinned dependencies into .venv with uv ..." >&2
     [ -d .venv ] || uv venv --quiet --python "$python" .venv
-    # Compiled once here, not by each of Airflow's processes when it starts.
-    uv pip install --quiet --python .venv/bin/python --compile-bytecode \
-        -r requirements-dev.txt -c constraints.txt
+    uv pip install --quiet --python .venv/bin/python -r requirements-dev.txt -c constraints.txt
 else
     echo "Installing the pinned dependencies into .venv with pip, a minute or two ..." >&2
     # A .venv without pip is uv's, or was cut short.
     .venv/bin/python -m pip --version >/dev/null 2>&1 || "$python" -m venv --clear .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-input \
+    .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --no-compile \
         -r requirements-dev.txt -c constraints.txt
 fi
+
+# Compiled here on all cores, not by pip on one, and not by each of Airflow's processes as it starts.
+# Some packages carry files for other versions of Python, which do not compile.
+.venv/bin/python -m compileall -q -j 0 .venv/lib >/dev/null || true
