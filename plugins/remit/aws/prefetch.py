@@ -22,16 +22,18 @@ class _End:
     pass
 
 
-def prefetched(source: Iterable[T], depth: int = 2) -> Iterator[T]:
+def prefetched(source: Iterable[T], depth: int = 2) -> Prefetched[T]:
     """The elements of `source` in order, up to `depth` of them produced ahead of use.
 
     An error of the source is raised where its element would have come. Closing the iterator early
     stops the thread after the element that it is producing.
     """
-    return _Prefetch(source, depth)
+    return Prefetched(source, depth)
 
 
-class _Prefetch(Iterator[T], Generic[T]):
+class Prefetched(Iterator[T], Generic[T]):
+    """See `prefetched`."""
+
     def __init__(self, source: Iterable[T], depth: int) -> None:
         self._ready: queue.Queue[T | _Failure | _End] = queue.Queue(maxsize=depth)
         self._closed = threading.Event()

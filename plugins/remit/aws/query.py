@@ -61,12 +61,13 @@ class RawQuery:
     def __init__(
         self,
         aws: Aws,
+        endpoint: str,
         stop: Stop,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._credentials = aws.session.get_credentials()
         self._region = aws.region
-        self._url = aws.client("dynamodb").meta.endpoint_url
+        self._url = endpoint
         self._http = URLLib3Session(timeout=(3, 20))
         self._stop = stop
         self._uniform = uniform

@@ -100,6 +100,7 @@ def _prepare(
     pages: Iterable[str],
 ) -> None:
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
     connection.create_function("plain_json", plain_json, ["VARCHAR"], "VARCHAR")
     variables = {
         "range_start": span.start,

@@ -6,11 +6,13 @@ slices, which other workers render into staging, and published by whoever comes 
 
 from __future__ import annotations
 
-import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from functools import cached_property
+from itertools import chain
+from typing import TYPE_CHECKING
 
 from remit.aws.compose import compose
 from remit.aws.objects import ObjectWriter, Target
@@ -19,12 +21,10 @@ from remit.aws.query import Page, RawQuery
 from remit.clock import format_instant
 from remit.errors import ExportFailed, Interrupted
 from remit.exports.announce import announcement
-from remit.exports.engine import frames
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.job import ExportJob, read_job
 from remit.exports.layout import Layout
 from remit.exports.manifest import checksums, manifest
-from remit.exports.render import RENDERERS, Renderer
 from remit.exports.reports import Report, load_reports
 from remit.exports.request import TimeRange
 from remit.exports.slices import RenderedSlice, Slice
@@ -33,6 +33,9 @@ from remit.exports.store import ExportStore
 from remit.queue import Claim
 from remit.services import Services
 from remit.stop import Stop
+
+if TYPE_CHECKING:
+    from remit.exports.render import Renderer
 
 log = logging.getLogger(__name__)
 
@@ -57,17 +60,25 @@ class ExportPipeline:
         with self._releasing(claim), self._failing_the_job(claim):
             self._check_attempts(claim)
             job = self._job(claim)
-            slices = self._cut(claim, job)
-            if len(slices) > 1:
-                due_at = self._services.clock() + self.settings.export_queue_lease
-                changes = {"slices": len(slices), "dueAt": format_instant(due_at)}
-                self.store.queue.write(claim, set=changes, remove=["slicesDone"])
-                log.info("export %s is large: %d slices", job.id, len(slices))
-                return slices
-            key = self._layout(claim, job).file
-            rendered = self._render(claim, job, slices[0], key, self.settings.export_lease)
-            self._publish(claim, job, [rendered])
-            return []
+            with closing(prefetched(self._pages(job, self._span(job)))) as pages:
+                return self._export_or_cut(claim, job, pages)
+
+    def _export_or_cut(self, claim: Claim, job: ExportJob, pages: Iterator[Page]) -> list[Slice]:
+        renderer = self._renderer(job)  # loads the engine, while DynamoDB answers
+        first = next(pages)
+        slices = self._slices(claim, job, first) if renderer.joinable else []
+        if slices:
+            due_at = self._services.clock() + self.settings.export_queue_lease
+            changes = {"slices": len(slices), "dueAt": format_instant(due_at)}
+            self.store.queue.write(claim, set=changes, remove=["slicesDone"])
+            log.info("export %s is large: %d slices", job.id, len(slices))
+            return slices
+        whole = _slice(claim, 0, self._span(job))
+        key = self._layout(claim, job).file
+        lease = self.settings.export_lease
+        rendered = self._render(claim, job, whole, key, lease, chain([first], pages))
+        self._publish(claim, job, [rendered])
+        return []
 
     def render(self, piece: Slice) -> RenderedSlice:
         """Render one slice of a large export into staging."""
@@ -75,7 +86,9 @@ class ExportPipeline:
         with self._failing_the_job(claim):
             job = self._job(claim)
             key = self._layout(claim, job).slice(piece.number)
-            rendered = self._render(claim, job, piece, key, self.settings.export_queue_lease)
+            lease = self.settings.export_queue_lease
+            with closing(prefetched(self._pages(job, piece.range))) as pages:
+                rendered = self._render(claim, job, piece, key, lease, pages)
             # A set of numbers, so that a slice that is rendered twice counts once.
             self.store.queue.write(claim, add={"slicesDone": frozenset({piece.number})})
             return rendered
@@ -95,15 +108,23 @@ class ExportPipeline:
             self._services.s3.delete_object(Bucket=self.settings.bucket, Key=staged.key)
 
     def _render(
-        self, claim: Claim, job: ExportJob, piece: Slice, key: str, lease: timedelta
+        self,
+        claim: Claim,
+        job: ExportJob,
+        piece: Slice,
+        key: str,
+        lease: timedelta,
+        pages: Iterable[Page],
     ) -> RenderedSlice:
-        columns = self._reports[job.request.report].columns
+        from remit.exports.engine import frames  # slow to import, see `_renderer`
+
+        report = self._reports[job.request.report]
         target = self._target(job, self._layout(claim, job), key)
         rows, units = 0, 0.0
 
         def texts() -> Iterator[str]:
             nonlocal units
-            for page in prefetched(self._pages(job, piece.range)):
+            for page in pages:
                 units += page.capacity_units
                 yield page.text
 
@@ -111,8 +132,7 @@ class ExportPipeline:
             Heartbeat(self.store.queue, claim, lease) as heartbeat,
             ObjectWriter(self._services.s3, target) as sink,
         ):
-            renderer = self._renderer(job)(sink, columns, first=piece.number == 0)
-            report = self._reports[job.request.report]
+            renderer = self._renderer(job)(sink, report.columns, first=piece.number == 0)
             for frame in frames(report, job.request, piece.range, texts()):
                 renderer.write(frame)
                 rows += len(frame)
@@ -178,22 +198,15 @@ class ExportPipeline:
         if int(claim.item["attempts"]) > limit:
             raise ExportFailed("too_many_attempts", f"the export was tried {limit} times in vain")
 
-    def _cut(self, claim: Claim, job: ExportJob) -> list[Slice]:
+    def _slices(self, claim: Claim, job: ExportJob, first: Page) -> list[Slice]:
+        """As many slices as the density of the first page calls for; none for a small export."""
         span = self._span(job)
-        count = self._slices_for(job, span) if self._renderer(job).joinable else 1
-        return [
-            Slice(job.id, claim.token, n, format_instant(part.start), format_instant(part.end))
-            for n, part in enumerate(cut(span, count))
-        ]
-
-    def _slices_for(self, job: ExportJob, span: TimeRange) -> int:
-        """One, or as many as the density of the first page calls for."""
-        first = next(self._pages(job, span))
         last = (first.last_key or {}).get("createdAt", {}).get("S")
         rows = estimate(span, first.count, last)
-        if rows <= self.settings.small_export_rows:
-            return 1
-        return min(self.settings.max_slices, -(-rows // self.settings.slice_rows))
+        count = min(self.settings.max_slices, -(-rows // self.settings.slice_rows))
+        if rows <= self.settings.small_export_rows or count < 2:
+            return []
+        return [_slice(claim, number, part) for number, part in enumerate(cut(span, count))]
 
     def _span(self, job: ExportJob) -> TimeRange:
         """The range that was asked for, up to the instant of the request."""
@@ -202,9 +215,9 @@ class ExportPipeline:
         return TimeRange(min(span.start, end), end)
 
     def _pages(self, job: ExportJob, span: TimeRange) -> Iterator[Page]:
-        table = self._services.tables.payments.name
-        query = RawQuery(self._services.aws, self.stop)
-        return query.pages(query_for(table, job.merchant_id, span))
+        table = self._services.tables.payments
+        query = RawQuery(self._services.aws, table.client.meta.endpoint_url, self.stop)
+        return query.pages(query_for(table.name, job.merchant_id, span))
 
     def _layout(self, claim: Claim, job: ExportJob) -> Layout:
         return Layout(job, int(claim.item["generation"]), self._renderer(job).extension)
@@ -215,9 +228,12 @@ class ExportPipeline:
         return Target(bucket, key or layout.file, content_type, layout.disposition)
 
     def _renderer(self, job: ExportJob) -> type[Renderer]:
+        # pandas, pyarrow and DuckDB take longer to import than most exports take to read.
+        from remit.exports.render import RENDERERS
+
         return RENDERERS[job.request.format]
 
-    @contextlib.contextmanager
+    @contextmanager
     def _releasing(self, claim: Claim) -> Iterator[None]:
         """Give the claim back when this worker has to stop, so that nobody waits for its lease."""
         try:
@@ -226,7 +242,7 @@ class ExportPipeline:
             self.store.release(claim)
             raise
 
-    @contextlib.contextmanager
+    @contextmanager
     def _failing_the_job(self, claim: Claim) -> Iterator[None]:
         """Write a terminal failure into the job before it is raised on."""
         try:
@@ -238,3 +254,9 @@ class ExportPipeline:
             self.store.fail(claim, failed.code, str(failed), outbox)
             log.error("export %s failed: %s: %s", claim.key, failed.code, failed)  # noqa: TRY400
             raise
+
+
+def _slice(claim: Claim, number: int, span: TimeRange) -> Slice:
+    return Slice(
+        claim.key, claim.token, number, format_instant(span.start), format_instant(span.end)
+    )

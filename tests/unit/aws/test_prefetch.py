@@ -48,5 +48,5 @@ def test_closing_early_ends_the_thread() -> None:
     before = threading.active_count()
     elements = prefetched(iter(int, 1), depth=1)
     next(elements)
-    elements.close()  # type: ignore[attr-defined]
+    elements.close()
     assert threading.active_count() == before

@@ -29,6 +29,7 @@ class NdjsonRenderer(Renderer):
 
     def _begin(self, first: bool) -> None:  # noqa: ARG002 - NDJSON has no head
         self._connection = duckdb.connect(config={"threads": 1})
+        self._connection.execute("SET enable_progress_bar = false")
         members = " || ',' || ".join(
             f"'\"{c.name}\":' || coalesce({_AS_JSON[c.type].format(name=c.name)}, 'null')"
             for c in self._columns
