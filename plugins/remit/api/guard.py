@@ -49,8 +49,8 @@ class Guard:
         values = headers.getlist("authorization")
         if len(values) != 1:
             raise NotAuthenticated(
-                f"{len(values)} Authorization headers, there has to be one (Airflow adds one of its "
-                "own to every request when [core] simple_auth_manager_all_admins is on)"
+                f"{len(values)} Authorization headers, there has to be one (Airflow adds its own "
+                "to every request when [core] simple_auth_manager_all_admins is on)"
             )
         scheme, _, token = values[0].partition(" ")
         if scheme.lower() != "bearer" or not token or token != token.strip():

@@ -76,7 +76,7 @@ class ExportPipeline:
         whole = _slice(claim, 0, self._span(job))
         key = self._layout(claim, job).file
         lease = self.settings.export_lease
-        rendered = self._render(claim, job, whole, key, lease, chain([first], pages))
+        rendered = self._render(claim, job, whole, chain([first], pages), key=key, lease=lease)
         self._publish(claim, job, [rendered])
         return []
 
@@ -88,7 +88,7 @@ class ExportPipeline:
             key = self._layout(claim, job).slice(piece.number)
             lease = self.settings.export_queue_lease
             with closing(prefetched(self._pages(job, piece.range))) as pages:
-                rendered = self._render(claim, job, piece, key, lease, pages)
+                rendered = self._render(claim, job, piece, pages, key=key, lease=lease)
             # A set of numbers, so that a slice that is rendered twice counts once.
             self.store.queue.write(claim, add={"slicesDone": frozenset({piece.number})})
             return rendered
@@ -112,9 +112,10 @@ class ExportPipeline:
         claim: Claim,
         job: ExportJob,
         piece: Slice,
+        pages: Iterable[Page],
+        *,
         key: str,
         lease: timedelta,
-        pages: Iterable[Page],
     ) -> RenderedSlice:
         from remit.exports.engine import frames  # slow to import, see `_renderer`
 
