@@ -104,8 +104,8 @@ class Processes:
 def stop(records: Iterable[ProcessRecord], grace: float) -> None:
     """Stop these processes and all that they started, stage by stage; returns when none is left.
 
-    Each stage has `grace` seconds: SIGTERM to each process and its group, at half time to whatever
-    is left of the session, then SIGKILL. A process whose id now belongs to another is left alone.
+    Each stage has `grace` seconds: SIGTERM to each process, at half time to whatever is left of
+    its session, at last SIGKILL. A process whose id now belongs to another one is left alone.
     """
     ours = [record for record in records if not _recycled(record)]
     for stage in sorted({record.stage for record in ours}, reverse=True):
@@ -113,9 +113,9 @@ def stop(records: Iterable[ProcessRecord], grace: float) -> None:
 
 
 def _stop_sessions(sessions: set[int], grace: float) -> None:
-    for session in sessions:
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(session, signal.SIGTERM)
+    for leader in sessions:
+        # A leader ends its own children, and in better order than if they were all signalled.
+        _signal([leader] if _alive(leader) else _members({leader}), signal.SIGTERM)
     if _ended(sessions, grace / 2):
         return
     _signal(_members(sessions), signal.SIGTERM)

@@ -34,8 +34,8 @@ from demo.readiness import AirflowReady, Condition, answers
 from remit.aws import cloudformation
 from remit.settings import Settings
 
-GRACE_SECONDS = 10
-"""From SIGTERM to SIGKILL."""
+GRACE_SECONDS = 6
+"""From SIGTERM to SIGKILL. Short, because all that a stack holds goes with it."""
 
 READY_SECONDS = 180
 """How long the slowest machine may take; one with two cores takes about 20 s."""
