@@ -102,7 +102,7 @@ def _handler(receiver: Receiver) -> type[BaseHTTPRequestHandler]:
             except (BrokenPipeError, ConnectionResetError):
                 self.close_connection = True
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        def log_message(self, format: str, *arguments: Any) -> None:
             pass
 
     return Handler
@@ -119,7 +119,7 @@ def event(number: int = 1, merchant: str = "merchant-1", **data: Any) -> Event:
     )
 
 
-def add_merchant(services: Services, url: str, id: str = "merchant-1", **changes: Any) -> None:  # noqa: A002
+def add_merchant(services: Services, url: str, id: str = "merchant-1", **changes: Any) -> None:
     """A merchant whose webhooks go to that URL."""
     merchant = {"id": id, "name": id, "webhookURL": url, "webhookSecret": SECRET, **changes}
     services.tables.merchants.put({k: v for k, v in merchant.items() if v is not None})

@@ -5,6 +5,7 @@
 -- customer_is, amount_from and amount_to (minor units; NULL: no filter).
 --
 -- A value that does not read is an error that names the payment: a row is never dropped silently.
+-- The engine knows such an error by its first words, "malformed record: ".
 WITH items AS (
     SELECT unnest(json_transform(page, '{"Items": [{
         "id": {"S": "VARCHAR"},
@@ -25,14 +26,14 @@ typed AS (
         item.id.S AS id,
         CASE
             WHEN try_cast(item.createdAt.S AS TIMESTAMPTZ) IS NULL THEN
-                error('payment ' || item.id.S || ': createdAt is not an instant: '
+                error('malformed record: payment ' || item.id.S || ': createdAt is not an instant: '
                       || coalesce(item.createdAt.S, 'missing'))
             ELSE try_cast(item.createdAt.S AS TIMESTAMPTZ)
         END AS created_at,
         CASE
             WHEN item.updatedAt.S IS NULL OR item.updatedAt.S = '' THEN NULL
             WHEN try_cast(item.updatedAt.S AS TIMESTAMPTZ) IS NULL THEN
-                error('payment ' || item.id.S || ': updatedAt is not an instant: '
+                error('malformed record: payment ' || item.id.S || ': updatedAt is not an instant: '
                       || item.updatedAt.S)
             ELSE try_cast(item.updatedAt.S AS TIMESTAMPTZ)
         END AS updated_at,
@@ -40,7 +41,7 @@ typed AS (
         CASE
             WHEN try_cast(item.amount.N AS BIGINT) IS NULL
                  OR NOT regexp_full_match(item.amount.N, '[+-]?[0-9]+') THEN
-                error('payment ' || item.id.S || ': amount is not a whole number of minor units: '
+                error('malformed record: payment ' || item.id.S || ': amount is not a whole number of minor units: '
                       || coalesce(item.amount.N, 'missing'))
             ELSE try_cast(item.amount.N AS BIGINT)
         END AS amount,

@@ -19,8 +19,8 @@ from remit.stop import stop_on_sigterm
 
 log = logging.getLogger(__name__)
 
-MAX_CHUNKS = 1000
-"""Airflow maps a task over at most 1,024 elements."""
+MAX_CHUNKS = 100
+"""Chunks of one poll (Airflow maps a task over at most 1,024); the next poll takes the rest."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Protocol
@@ -15,8 +16,15 @@ from remit.api.guard import caller_of
 from remit.auth import Caller
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant
-from remit.errors import FieldError, InvalidRequest, NotFound, NotPermitted, TriggerUnavailable
-from remit.exports.job import ExportJob
+from remit.errors import (
+    AlreadyExists,
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    NotPermitted,
+    TriggerUnavailable,
+)
+from remit.exports.job import ExportJob, expiry_of
 from remit.exports.links import Link, mint
 from remit.exports.reports import Report, load_reports
 from remit.exports.request import ExportRequest, check_length, parse_request
@@ -67,7 +75,9 @@ class ExportApi:
             created_at=now,
             expires_at=epoch_seconds(now + self._services.settings.export_retention),
         )
-        self._store.create(job)
+        # A fresh id is taken only by our own write, whose answer was lost and which was repeated.
+        with suppress(AlreadyExists):
+            self._store.create(job)
         self._start(job, request)
         return {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
 
@@ -99,8 +109,8 @@ class ExportApi:
     def _mint(self, item: Item, attribute: str) -> Link:
         settings, now = self._services.settings, self._services.clock()
         until = now + settings.link_lifetime
-        if expires_at := item.get("expiresAt"):
-            until = min(until, datetime.fromtimestamp(int(expires_at), UTC))
+        if (expires_at := expiry_of(item)) is not None:
+            until = min(until, datetime.fromtimestamp(expires_at, UTC))
         return mint(
             self._services.s3,
             self._services.aws,
@@ -125,7 +135,7 @@ class ExportApi:
 
 
 def _status(item: Item) -> dict[str, Any]:
-    query = item.get("query") or {}
+    query = item["query"] if isinstance(item.get("query"), dict) else {}
     error = None
     if item.get("status") == "failed":
         error = {"code": item.get("errorCode", "failed"), "message": item.get("error", "")}
@@ -138,7 +148,7 @@ def _status(item: Item) -> dict[str, Any]:
         "end_date": query.get("EndDate"),
         "created_at": item.get("createdAt"),
         "updated_at": item.get("updatedAt"),
-        "expires_at": _epoch_text(item.get("expiresAt")),
+        "expires_at": _epoch_text(expiry_of(item)),
         "progress": {
             "rows": item.get("progressRows", 0),
             "bytes": item.get("progressBytes", 0),
@@ -153,7 +163,7 @@ def _status(item: Item) -> dict[str, Any]:
 
 
 def _epoch_text(seconds: int | None) -> str | None:
-    return format_instant(datetime.fromtimestamp(int(seconds), UTC)) if seconds else None
+    return format_instant(datetime.fromtimestamp(seconds, UTC)) if seconds else None
 
 
 def _no_store(response: Response) -> None:

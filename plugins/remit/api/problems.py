@@ -61,7 +61,7 @@ _HEADERS: Mapping[int, Mapping[str, str]] = MappingProxyType(
 _DETAILS: Mapping[type[RemitError], str] = MappingProxyType(
     {
         NotAuthenticated: "Send 'Authorization: Bearer <token>' with a token that is valid now.",
-        Transient: "Nothing was stored. Send the same request again.",
+        Transient: "The request was not accepted. Send it again, after the seconds in Retry-After.",
         ConfigurationError: "The operator finds the reason in the API server's log.",
     }
 )

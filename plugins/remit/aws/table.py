@@ -21,6 +21,9 @@ _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":(\w+)")
 _BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
 TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
+FAILED_CONDITION = "ConditionalCheckFailed"
+"""The reason of an action whose condition does not hold, in a canceled transaction."""
+
 TRANSIENT_REASONS = frozenset(
     {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 BATCH_ROWS = 20_000
 """Rows of one frame."""
+
+_MALFORMED = re.compile(r"malformed record: (?P<reason>.*)")
 
 _LIMITS: Mapping[str, Any] = {
     "memory_limit": "256MB",
@@ -53,11 +56,11 @@ def frames(
         try:
             for batch in relation.to_arrow_reader(BATCH_ROWS):
                 yield batch.to_pandas(types_mapper=pd.ArrowDtype)
-        except (duckdb.InvalidInputException, duckdb.ConversionException) as error:
+        except Exception as error:
+            # What is raised while rows are pulled comes through Arrow and has lost its type.
             feed.check()
-            raise ExportFailed("malformed_record", _reason(error)) from error
-        except duckdb.Error:
-            feed.check()
+            if (match := _MALFORMED.search(str(error))) is not None:
+                raise ExportFailed("malformed_record", match["reason"]) from error
             raise
 
 
@@ -126,8 +129,3 @@ def _check_columns(report: Report, relation: Any) -> None:
         raise ConfigurationError(
             f"the report {report.name!r} declares {declared} and yields {found}"
         )
-
-
-def _reason(error: Exception) -> str:
-    """DuckDB's message without the name of its error class."""
-    return str(error).partition(": ")[2] or str(error)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -96,10 +97,16 @@ def read_job(
             merchant_id=_text(item, "merchantID"),
             request=_request(item, reports),
             created_at=_instant(item.get("createdAt"), now),
-            expires_at=int(item.get("expiresAt") or epoch_seconds(default_expiry)),
+            expires_at=expiry_of(item) or epoch_seconds(default_expiry),
         )
     except (InvalidRequest, ValueError, TypeError) as error:
         raise ExportFailed("invalid_request", f"the export's record is wrong: {error}") from error
+
+
+def expiry_of(item: Item) -> int | None:
+    """Seconds since 1970 after which a job is gone; None if its record says nothing readable."""
+    value = item.get("expiresAt")
+    return int(value) if isinstance(value, int | Decimal) and 0 < value < 1 << 36 else None
 
 
 def _request(item: Item, reports: Collection[str]) -> ExportRequest:

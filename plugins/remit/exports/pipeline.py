@@ -14,12 +14,14 @@ from functools import cached_property
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from remit.aws.compose import compose
-from remit.aws.objects import ObjectWriter, Target
+from remit.aws.objects import ObjectWriter, StoredObject, Target
 from remit.aws.prefetch import prefetched
 from remit.aws.query import Page, RawQuery
 from remit.clock import format_instant
-from remit.errors import ExportFailed, Interrupted
+from remit.errors import ExportFailed, Interrupted, Transient
 from remit.exports.announce import announcement
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.job import ExportJob, read_job
@@ -57,7 +59,7 @@ class ExportPipeline:
 
     def prepare(self, claim: Claim) -> list[Slice]:
         """Finish a small export, or cut a large one into slices (none: it is finished)."""
-        with self._releasing(claim), self._failing_the_job(claim):
+        with self._orderly(claim), self._failing_the_job(claim):
             self._check_attempts(claim)
             job = self._job(claim)
             with closing(prefetched(self._pages(job, self._span(job)))) as pages:
@@ -104,8 +106,7 @@ class ExportPipeline:
             with Heartbeat(self.store.queue, claim, self.settings.export_queue_lease):
                 compose(self._services.s3, objects, target)
             self._publish(claim, job, rendered)
-        for staged in objects:
-            self._services.s3.delete_object(Bucket=self.settings.bucket, Key=staged.key)
+        self._drop(objects)
 
     def _render(
         self,
@@ -234,13 +235,25 @@ class ExportPipeline:
 
         return RENDERERS[job.request.format]
 
+    def _drop(self, staged: Sequence[StoredObject]) -> None:
+        """Delete staged slices. What stays is harmless: the bucket's lifecycle rule removes it."""
+        for one in staged:
+            try:
+                self._services.s3.delete_object(Bucket=self.settings.bucket, Key=one.key)
+            except (BotoCoreError, ClientError) as error:
+                log.warning("%s is left to the lifecycle rule: %s", one.key, error)
+
     @contextmanager
-    def _releasing(self, claim: Claim) -> Iterator[None]:
-        """Give the claim back when this worker has to stop, so that nobody waits for its lease."""
+    def _orderly(self, claim: Claim) -> Iterator[None]:
+        """Leave in good order: a stop gives the claim back, so that nobody waits for its lease,
+        and neither a stop nor an outage counts against the attempts that an export has."""
         try:
             yield
         except Interrupted:
             self.store.release(claim)
+            raise
+        except Transient:
+            self.store.uncount(claim)
             raise
 
     @contextmanager

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any
 
 from remit.aws.items import Item
-from remit.aws.table import TransactionCanceled, transact
+from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
-from remit.errors import ConditionFailed, LeaseLost, NotFound
-from remit.exports.job import ExportJob, new_item, sources_of
+from remit.errors import ConditionFailed, LeaseLost, NotFound, Transient
+from remit.exports.job import ExportJob, expiry_of, new_item, sources_of
 from remit.queue import IF_DUE, Claim, DueQueue, queued
 from remit.settings import Settings
 
@@ -104,13 +104,25 @@ class ExportStore:
         The poller finds it again if that run never starts.
         """
         due_at = self._clock() + self._settings.export_queue_lease
-        changes = {"status": "pending", "updatedAt": self._now()}
-        self.queue.release(claim, due_at, changes)
+        self._give_back(claim, due_at)
         return int(claim.item["generation"]) + 1
 
     def release(self, claim: Claim) -> None:
         """Give a claimed job back, due now: the worker was asked to stop."""
-        self.queue.release(claim, self._clock(), {"status": "pending", "updatedAt": self._now()})
+        self._give_back(claim, self._clock())
+
+    def uncount(self, claim: Claim) -> None:
+        """Take back the attempt that the claim counted, and keep the claim: an outage is no fault
+        of the export. If the store is out of reach itself, the attempt stays counted."""
+        try:
+            self.queue.write(claim, set={"attempts": _attempts_before(claim)})
+        except (LeaseLost, Transient) as error:
+            log.warning("export %s: the attempt stays counted: %s", claim.key, error)
+
+    def _give_back(self, claim: Claim, due_at: datetime) -> None:
+        attempts = _attempts_before(claim)
+        changes = {"status": "pending", "attempts": attempts, "updatedAt": self._now()}
+        self.queue.release(claim, due_at, changes)
 
     def reopen(self, export_id: str) -> None:
         """Put a finished job back into the queue: its run was cleared."""
@@ -168,8 +180,10 @@ class ExportStore:
         try:
             transact(self._table.client, [{"Update": update}, *announcement])
         except TransactionCanceled as canceled:
-            if canceled.reasons[0] is not None:
+            if canceled.reasons[0] == FAILED_CONDITION:
                 raise LeaseLost(f"export {claim.key} was claimed by another") from None
+            if not set(canceled.reasons) <= {None, FAILED_CONDITION}:
+                raise
             # Announced before: a cleared run exports again under the same id, and
             # tells nobody twice.
             log.info("export %s was announced before: %s", claim.key, canceled)
@@ -179,5 +193,10 @@ class ExportStore:
         return format_instant(self._clock())
 
 
+def _attempts_before(claim: Claim) -> int:
+    return max(int(claim.item["attempts"]) - 1, 0)
+
+
 def _expired(item: Item, now: datetime) -> bool:
-    return bool(item.get("expiresAt")) and int(item["expiresAt"]) <= epoch_seconds(now)
+    expires_at = expiry_of(item)
+    return expires_at is not None and expires_at <= epoch_seconds(now)

@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 from pyarrow import parquet
 
-from remit.errors import ExportFailed, Interrupted, LeaseLost
+from remit.errors import ExportFailed, Interrupted, LeaseLost, StoreUnavailable
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.slices import RenderedSlice, Slice
 from remit.services import Services
@@ -344,3 +345,38 @@ def test_an_export_that_was_tried_too_often_fails(
         pipeline.prepare(claimed(pipeline))
 
     assert finished(services)["errorCode"] == "too_many_attempts"
+
+
+def test_an_outage_does_not_count_as_an_attempt(
+    services: Services, clock: ManualClock, pipeline: ExportPipeline
+) -> None:
+    store_payments(services, payment(1))
+    create(pipeline)
+    bucket = replace(services.settings, bucket="not-there-yet")
+    broken = ExportPipeline(Services(bucket, services.aws, clock), Stop())
+    broken._services.s3.meta.events.register("before-call.s3", _reset_by_peer)
+    for _ in range(services.settings.export_attempts + 2):
+        with pytest.raises(StoreUnavailable):
+            broken.prepare(claimed(pipeline))
+
+    assert pipeline.prepare(claimed(pipeline)) == []
+
+    assert finished(services)["status"] == "completed"
+
+
+def _reset_by_peer(**_: Any) -> None:
+    raise EndpointConnectionError(endpoint_url="http://s3")
+
+
+def test_a_slice_that_cannot_be_deleted_does_not_undo_the_export(
+    services: Services, clock: ManualClock
+) -> None:
+    many(services, 120)
+    pipeline = large(services, clock)
+    create(pipeline)
+    rendered = [pipeline.render(piece) for piece in pipeline.prepare(claimed(pipeline))]
+    pipeline._services.s3.meta.events.register("before-call.s3.DeleteObject", _reset_by_peer)
+
+    pipeline.publish(rendered)
+
+    assert finished(services)["rows"] == 120

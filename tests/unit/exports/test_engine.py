@@ -75,9 +75,18 @@ def test_a_value_that_does_not_read_names_its_payment(changes: dict[str, Any], r
     assert f"payment pay-000002: {reason}" in str(caught.value)
 
 
-def test_an_error_of_the_source_stays_what_it_is() -> None:
+def test_a_malformed_record_far_down_is_found_as_well() -> None:
+    good = page(*(payment(n) for n in range(1000)))
+    with pytest.raises(ExportFailed, match="payment pay-000007: createdAt"):
+        rows(*[good] * 60, page(payment(7, createdAt="soon")))
+
+
+@pytest.mark.parametrize("pages", [0, 1, 60])
+def test_an_error_of_the_source_stays_what_it_is(pages: int) -> None:
+    good = page(*(payment(n) for n in range(1000)))
+
     def broken() -> Iterator[str]:
-        yield page(payment(1))
+        yield from [good] * pages
         raise StoreUnavailable("DynamoDB does not answer")
 
     request = parse_request(request_values(), ["payments"])
