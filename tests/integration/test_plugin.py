@@ -107,6 +107,30 @@ def test_a_run_that_exists_already_is_the_same_run(airflow: Path, parsed_dags: N
     assert len(DagRun.find(dag_id="export_payments", run_id="twice")) == 1
 
 
+def test_a_database_that_is_locked_for_a_moment_is_asked_again(
+    airflow: Path, parsed_dags: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.api.common import trigger_dag as module
+    from airflow.models.dagrun import DagRun
+    from sqlalchemy.exc import OperationalError
+
+    from remit.airflow.trigger import InProcessRuns
+
+    real, faults = module.trigger_dag, [OperationalError("INSERT", {}, Exception("locked"))]
+
+    def sometimes_locked(**arguments: object) -> object:
+        if faults:
+            raise faults.pop()
+        return real(**arguments)
+
+    monkeypatch.setattr(module, "trigger_dag", sometimes_locked)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
+
+    InProcessRuns().start("export_payments", "locked-once", {"export_id": "x"}, "note")
+
+    assert len(DagRun.find(dag_id="export_payments", run_id="locked-once")) == 1
+
+
 def test_what_airflow_does_not_take_is_reported(airflow: Path, parsed_dags: None) -> None:
     from remit.airflow.trigger import InProcessRuns
 

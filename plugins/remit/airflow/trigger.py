@@ -29,18 +29,22 @@ class InProcessRuns:
         # Airflow's models take seconds to import; the plugin is loaded by every component.
         from airflow.api.common.trigger_dag import trigger_dag
         from airflow.exceptions import AirflowException, DagRunAlreadyExists
+        from airflow.utils.retries import run_with_db_retries
         from airflow.utils.types import DagRunTriggeredByType
         from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
         try:
-            self._check(dag_id)
-            trigger_dag(
-                dag_id=dag_id,
-                run_id=run_id,
-                conf=dict(conf),
-                note=note,
-                triggered_by=DagRunTriggeredByType.REST_API,
-            )
+            # A deadlock or a lock that is held passes, and the run id makes the call idempotent.
+            for attempt in run_with_db_retries():
+                with attempt:
+                    self._check(dag_id)
+                    trigger_dag(
+                        dag_id=dag_id,
+                        run_id=run_id,
+                        conf=dict(conf),
+                        note=note,
+                        triggered_by=DagRunTriggeredByType.REST_API,
+                    )
         except (DagRunAlreadyExists, IntegrityError):
             log.info("%s %s exists already", dag_id, run_id)
         except (AirflowException, SQLAlchemyError, ValueError) as error:
