@@ -10,6 +10,7 @@ happened in between. `start` and `stop` do the same where a block does not fit.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 import sys
@@ -50,6 +51,8 @@ _AIRFLOW = {
     "dag-processor": ["dag-processor"],
     "triggerer": ["triggerer", "--skip-serve-logs"],
 }
+
+_SCHEDULER_SETTINGS = REPOSITORY / "demo" / "scheduler"
 
 Say = Callable[[str], None]
 
@@ -125,8 +128,8 @@ class Stack:
         self._create_and_seed()
         self._processes.wait("airflow-db", READY_SECONDS)
         self._say("starting Airflow: API server, scheduler, dag processor, triggerer")
-        for name, command in _AIRFLOW.items():
-            self._launch(name, ["-m", "airflow", *command], stage=int(name != "api-server"))
+        for component in _AIRFLOW:
+            self._launch_airflow(component)
         self._until(AirflowReady(self.info, _dag_ids()))
 
     def _empty_directory(self) -> None:
@@ -142,6 +145,16 @@ class Stack:
         # -P: the working directory stays off sys.path.
         self._processes.start(name, [sys.executable, "-P", *arguments], environment, stage)
         self.info.save()  # at once: whatever happens now, `make down` finds the process
+
+    def _launch_airflow(self, component: str) -> None:
+        arguments = ["-m", "airflow", *_AIRFLOW[component]]
+        if component == "api-server":
+            self._launch(component, arguments)
+        elif component == "scheduler":
+            path = f"{self._environment['PYTHONPATH']}{os.pathsep}{_SCHEDULER_SETTINGS}"
+            self._launch(component, arguments, stage=1, PYTHONPATH=path)
+        else:
+            self._launch(component, arguments, stage=1)
 
     def _launch_receiver(self) -> None:
         keys = self.directory / "receiver.json"
