@@ -56,7 +56,7 @@ check: $(STAMP) ## Check format, lint and types
 	$(BIN)/ruff check .
 	MYPYPATH=plugins $(BIN)/mypy plugins/remit
 
-bench-latency: $(STAMP) ## Measure request to link on the stack that is up
+bench-latency: $(STAMP) ## Measure request to link, beside a bare DAG run, on a stack of its own
 	@$(RUN) -m benchmarks.latency
 
 clean: ## Remove caches and the stack's directory, not .venv

@@ -108,7 +108,9 @@ def _airflow(directory: Path, ports: Ports, keys: Secrets) -> dict[str, str]:
         "AIRFLOW__API__WORKERS": "1",
         "AIRFLOW__API__SECRET_KEY": keys.airflow_api,
         "AIRFLOW__API_AUTH__JWT_SECRET": keys.airflow_jwt,
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory / 'airflow' / 'airflow.db'}",
+        # SQLite has one writer at a time. On a busy machine the others wait longer than 5 s (the
+        # default) before they give up with "database is locked".
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{directory}/airflow/airflow.db?timeout=30",
         # An idle scheduler looks for new runs after this long (1 s by default).
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # A new file in dags/ shows up after this long (300 s by default).

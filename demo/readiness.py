@@ -93,6 +93,21 @@ class AirflowReady:
         return self._info.airflow()
 
 
+class RunsUnderWay:
+    """No DAG run is queued or running."""
+
+    def __init__(self, info: StackInfo) -> None:
+        self._url = f"{info.airflow_url}/api/v2/dags/~/dagRuns?state=queued&state=running&limit=1"
+        self._admin = info.airflow()
+
+    def __call__(self) -> Gap | None:
+        """The runs that are; see `Condition`."""
+        runs = _json(self._admin, self._url)
+        if runs is not None and runs["total_entries"] == 0:
+            return None
+        return Gap("DAG runs are under way", "scheduler")
+
+
 def _json(client: requests.Session, url: str) -> Any:
     answer = _get(client, url)
     return answer.json() if answer is not None and answer.ok else None

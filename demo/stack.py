@@ -31,7 +31,7 @@ from demo.errors import DemoError
 from demo.info import StackInfo, write_private
 from demo.ports import HOST, Ports
 from demo.processes import Processes
-from demo.readiness import AirflowReady, Condition, answers
+from demo.readiness import AirflowReady, Condition, RunsUnderWay, answers
 from remit.aws import cloudformation
 from remit.settings import Settings
 
@@ -41,6 +41,7 @@ GRACE_SECONDS = 6
 READY_SECONDS = 180
 """How long the slowest machine may take; one with two cores takes about 20 s."""
 
+SETTLE_SECONDS = 30
 _POLL_SECONDS = 0.2
 
 _AIRFLOW = {
@@ -112,6 +113,17 @@ class Stack:
         """Stop everything. The directory with its logs stays."""
         self._processes.stop(GRACE_SECONDS)
         self.info.forget()
+
+    def settle(self) -> None:
+        """Wait a little until no DAG run is under way.
+
+        When Airflow has just started, every schedule fires at once and fills a small machine.
+        """
+        under_way = RunsUnderWay(self.info)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while under_way() is not None and time.monotonic() < deadline:
+            self._processes.check()
+            time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
         """Raise `DemoError` if a process of the stack has ended."""

@@ -44,6 +44,8 @@ def walk(stack: Stack) -> dict[str, Any]:
     Raises:
         DemoError: something is not as it should be.
     """
+    print("Airflow is up; letting the first scheduled runs finish")
+    stack.settle()
     print("\nAsking for three exports of January 2026, one format and one merchant each:\n")
     pairs = zip(FORMATS, seed.MERCHANTS, strict=True)
     exports = [_export(stack, form, merchant.id) for form, merchant in pairs]
