@@ -10,10 +10,16 @@ from typing import Any
 import botocore.session
 from botocore.config import Config
 from botocore.exceptions import (
-    BotoCoreError,
+    ChecksumError,
     ClientError,
+    CredentialRetrievalError,
+    FlexibleChecksumError,
     HTTPClientError,
+    IncompleteReadError,
+    MetadataRetrievalError,
     NoCredentialsError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
@@ -39,6 +45,40 @@ TRANSIENT_CODES = frozenset(
 
 
 @dataclass(frozen=True)
+class Patience:
+    """How long to wait for AWS, in seconds, and how often to try."""
+
+    connect: float
+    dynamodb: float
+    s3: float
+    attempts: int
+
+
+FOR_TASKS = Patience(connect=3, dynamodb=20, s3=60, attempts=3)
+FOR_REQUESTS = Patience(connect=2, dynamodb=3, s3=3, attempts=2)
+"""While somebody waits for an answer, and holds a thread of the API server meanwhile."""
+
+"""Codes of answers that ask for patience; every answer with a status from 500 on does, too."""
+
+OUTAGES = (
+    # The way to AWS, and answers that were cut off on it or damaged.
+    BotoConnectionError,
+    HTTPClientError,
+    IncompleteReadError,
+    ChecksumError,
+    FlexibleChecksumError,
+    # Credentials that could not be fetched now.
+    NoCredentialsError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+    TokenRetrievalError,
+    SSOError,
+)
+"""Errors before or without an answer of AWS that may pass. Every other one of botocore's own is a
+mistake in a call or in the configuration, which no waiting mends."""
+
+
+@dataclass(frozen=True)
 class Aws:
     """A botocore session with the region and, per service, an endpoint of its own if set.
 
@@ -49,22 +89,23 @@ class Aws:
     session: Any
     region: str
     endpoints: Mapping[str, str] = field(default_factory=dict)
+    patience: Patience = FOR_TASKS
 
     @classmethod
     def from_environment(cls, region: str) -> Aws:
         """The default credentials chain; `AWS_ENDPOINT_URL*` is honoured by botocore itself."""
         return cls(botocore.session.get_session(), region)
 
-    def client(self, service: str, *, connections: int = 10, read_timeout: float = 20) -> Any:
+    def client(self, service: str, *, connections: int = 10) -> Any:
         """A low-level client with bounded waits; `connections` is its pool size."""
         return self.session.create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoints.get(service),
             config=Config(
-                connect_timeout=3,
-                read_timeout=read_timeout,
-                retries={"mode": "standard", "total_max_attempts": 3},
+                connect_timeout=self.patience.connect,
+                read_timeout=self.patience.s3 if service == "s3" else self.patience.dynamodb,
+                retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
                 max_pool_connections=connections,
                 signature_version="s3v4" if service == "s3" else None,
             ),
@@ -85,7 +126,5 @@ def store_errors(action: str) -> Iterator[None]:
         if code in TRANSIENT_CODES or status >= 500:
             raise StoreUnavailable(f"could not {action}: {error}") from error
         raise
-    except (BotoConnectionError, HTTPClientError, NoCredentialsError) as error:
+    except OUTAGES as error:
         raise StoreUnavailable(f"could not {action}: {error}") from error
-    except BotoCoreError as error:
-        raise StoreUnavailable(f"could not {action}: {type(error).__name__}: {error}") from error
