@@ -8,7 +8,8 @@ Attribute names are always passed by reference, because many (`status`, `error`)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -20,6 +21,8 @@ from remit.errors import AlreadyExists, ConditionFailed, RemitError, StoreUnavai
 _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":(\w+)")
 _BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
+_BATCH_GET_ROUNDS = 8  # so many in a row without a single key: with the waits, about six seconds
+_FIRST_WAIT_SECONDS = 0.05
 TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
 FAILED_CONDITION = "ConditionalCheckFailed"
 """The reason of an action whose condition does not hold, in a canceled transaction."""
@@ -32,10 +35,18 @@ TRANSIENT_REASONS = frozenset(
 class Table:
     """A table whose key is one string attribute (`id`, unless said otherwise)."""
 
-    def __init__(self, client: Any, name: str, *, key: str = "id") -> None:
+    def __init__(
+        self,
+        client: Any,
+        name: str,
+        *,
+        key: str = "id",
+        wait: Callable[[float], object] | None = None,
+    ) -> None:
         self.client = client
         self.name = name
         self.key = key
+        self._wait = wait or threading.Event().wait
 
     def get(self, key: str, *, consistent: bool = True) -> Item | None:
         """The record, or None. Strongly consistent unless told otherwise."""
@@ -47,19 +58,41 @@ class Table:
         return None if item is None else decode_item(item)
 
     def get_many(self, keys: Iterable[str]) -> dict[str, Item]:
-        """The records that exist, by key. Reads in batches and asks again for unprocessed keys."""
+        """The records that exist, by key.
+
+        Reads in batches. Keys that an answer leaves unprocessed (throttling, or more than 16 MB)
+        are asked for again, after a wait that doubles as long as no key at all is processed.
+
+        Raises:
+            StoreUnavailable: DynamoDB processes nothing any more.
+        """
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Item] = {}
+        fruitless = 0
         while wanted:
             batch, wanted = wanted[:_BATCH_GET_LIMIT], wanted[_BATCH_GET_LIMIT:]
-            request = {"Keys": [self._key(key) for key in batch], "ConsistentRead": True}
-            with store_errors(f"read {self.name}"):
-                answer = self.client.batch_get_item(RequestItems={self.name: request})
-            for item in map(decode_item, answer["Responses"].get(self.name, [])):
-                found[item[self.key]] = item
-            left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
-            wanted += [decode_item(key)[self.key] for key in left]
+            items, left = self._get_batch(batch)
+            found |= {item[self.key]: item for item in items}
+            wanted += left
+            fruitless = fruitless + 1 if len(left) == len(batch) else 0
+            if fruitless == _BATCH_GET_ROUNDS:
+                raise StoreUnavailable(
+                    f"could not read {self.name}: {len(wanted)} keys stay unprocessed"
+                )
+            if left:
+                self._wait(_FIRST_WAIT_SECONDS * 2 ** max(fruitless - 1, 0))
         return found
+
+    def _get_batch(self, keys: Sequence[str]) -> tuple[list[Item], list[str]]:
+        """The records of one request, and the keys that it left unprocessed."""
+        request = {"Keys": [self._key(key) for key in keys], "ConsistentRead": True}
+        with store_errors(f"read {self.name}"):
+            answer = self.client.batch_get_item(RequestItems={self.name: request})
+        left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+        return (
+            [decode_item(item) for item in answer["Responses"].get(self.name, [])],
+            [decode_item(key)[self.key] for key in left],
+        )
 
     def create(self, item: Mapping[str, Any]) -> None:
         """Write a new record.

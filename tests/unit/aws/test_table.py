@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from remit.aws.table import Table
+from remit.errors import StoreUnavailable
+
+
+class Throttled:
+    """A client that processes so many keys per request, in turn; none once the list has ended."""
+
+    def __init__(self, *processed: int) -> None:
+        self._processed = iter(processed)
+
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        ((table, request),) = request["RequestItems"].items()
+        keys, done = request["Keys"], next(self._processed, 0)
+        return {
+            "Responses": {table: keys[:done]},
+            "UnprocessedKeys": {table: {"Keys": keys[done:]}} if keys[done:] else {},
+        }
+
+
+def read(count: int, *processed: int) -> tuple[set[str], list[float]]:
+    """What was found of so many keys, and the waits in between."""
+    waits: list[float] = []
+    table = Table(Throttled(*processed), "Merchants", wait=waits.append)
+    return set(table.get_many(str(n) for n in range(count))), waits
+
+
+def test_nothing_is_waited_for_when_every_key_is_processed() -> None:
+    found, waits = read(250, 100, 100, 50)
+    assert len(found) == 250
+    assert waits == []
+
+
+def test_unprocessed_keys_are_asked_for_again_after_growing_waits() -> None:
+    found, waits = read(3, 0, 0, 0, 1, 0, 2)
+    assert found == {"0", "1", "2"}
+    assert waits == [0.05, 0.1, 0.2, 0.05, 0.05]
+
+
+def test_many_large_records_are_progress_however_many_rounds_they_take() -> None:
+    found, waits = read(300, *[10] * 30)
+    assert len(found) == 300
+    assert set(waits) == {0.05}
+
+
+def test_a_table_that_processes_nothing_any_more_is_an_outage() -> None:
+    waits: list[float] = []
+    table = Table(Throttled(1), "Merchants", wait=waits.append)
+    with pytest.raises(StoreUnavailable, match="read Merchants: 2 keys stay unprocessed"):
+        table.get_many(["a", "b", "c"])
+    assert waits == [0.05, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
