@@ -27,6 +27,8 @@ RETRIES = {
     catchup=False,
     is_paused_upon_creation=False,
     max_active_runs=64,
+    # A run that is stuck must not hold one of those places for good; its lease ends by itself.
+    dagrun_timeout=timedelta(hours=12),
     default_args=RETRIES,
     params={
         "export_id": Param(
@@ -52,7 +54,8 @@ def export_payments() -> None:
             claim = claim_for_run(pipeline, params["export_id"], run_id, clears)
             return [piece.to_json() for piece in pipeline.prepare(claim)]
 
-    @task
+    # One large export leaves workers for the others.
+    @task(max_active_tis_per_dagrun=16)
     def render(piece: dict[str, Any]) -> dict[str, Any]:
         from remit.airflow.exports import export_task
         from remit.exports.slices import Slice

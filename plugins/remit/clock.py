@@ -43,9 +43,11 @@ def parse_instant(text: str) -> datetime:
         raise ValueError(f"{text!r} is not an RFC 3339 instant such as 2026-01-31T23:59:59Z")
     micros = (match["fraction"] or "0").ljust(6, "0")[:6]
     offset = "+00:00" if match["offset"] in "Zz" else match["offset"]
-    return datetime.fromisoformat(f"{match['day']}T{match['time']}.{micros}{offset}").astimezone(
-        UTC
-    )
+    try:
+        local = datetime.fromisoformat(f"{match['day']}T{match['time']}.{micros}{offset}")
+        return local.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is before the year 1 or after the year 9999") from None
 
 
 def epoch_seconds(instant: datetime) -> int:

@@ -95,6 +95,7 @@ class DueQueue:
         condition: str = IF_DUE,
         values: Mapping[str, Any] | None = None,
         set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
+        remove: Iterable[str] = (),
         add: Mapping[str, int | frozenset[int]] | None = None,
     ) -> Claim | None:
         """Claim a queued record if `condition` holds, changing it in the same write.
@@ -108,6 +109,7 @@ class DueQueue:
             item = self.table.update(
                 key,
                 set={**(set or {}), "claim": token, "dueAt": format_instant(now + lease)},
+                remove=remove,
                 add=add,
                 condition=f"attribute_exists(#dueShard) AND ({condition})",
                 values={**(values or {}), "now": format_instant(now)},

@@ -35,7 +35,7 @@ class Services:
     @cached_property
     def s3(self) -> Any:
         """The S3 client."""
-        return self.aws.client("s3", read_timeout=60)
+        return self.aws.client("s3", connections=32)
 
     @cached_property
     def export_queue(self) -> DueQueue:

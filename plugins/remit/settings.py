@@ -36,6 +36,11 @@ class Settings:
     export_retention: timedelta = _setting(
         "REMIT_EXPORT_RETENTION_SECONDS", timedelta(days=7), "how long a job and its file are kept"
     )
+    max_range: timedelta = _setting(
+        "REMIT_MAX_RANGE_SECONDS",
+        timedelta(days=366),
+        "the longest range of a merchant's export (366 days); `history` in a token lifts it",
+    )
     export_lease: timedelta = _setting(
         "REMIT_EXPORT_LEASE_SECONDS",
         timedelta(seconds=60),

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from remit.errors import LeaseLost
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
 from remit.stop import Stop
@@ -183,6 +183,42 @@ def test_the_job_tells_an_operator_what_happened(
 ) -> None:
     ExportPipeline(airflow_services, Stop()).store.create(export_job())
     run = run_dag("export_payments", run_conf={"export_id": "export-1"})
-    item = job(airflow_services)
-    assert item["owner"] == f"{run.run_id}#0"
-    assert json.dumps(item["query"])
+    assert job(airflow_services)["owner"] == f"{run.run_id}#0"
+
+
+def test_a_cleared_run_exports_again_under_the_same_id(airflow_services: Services) -> None:
+    from remit.airflow.exports import claim_for_run
+
+    services = airflow_services
+    store_payments(services, payment(1))
+    pipeline = ExportPipeline(services, Stop())
+    pipeline.store.create(export_job())
+    pipeline.prepare(claim_for_run(pipeline, "export-1", "run-1", clears=0))
+    first = job(services)
+    store_payments(services, payment(2))
+
+    with pytest.raises(LeaseLost):  # a retry of the task that has finished it
+        claim_for_run(pipeline, "export-1", "run-1", clears=0)
+    claim = claim_for_run(pipeline, "export-1", "run-1", clears=1)
+    assert not claim.item.keys() & {"rows", "checksum", "resultKey", "progressRows"}
+    pipeline.prepare(claim)
+
+    again = job(services)
+    assert (again["status"], again["rows"], again["generation"]) == ("completed", 2, 2)
+    assert again["resultKey"] != first["resultKey"]
+
+
+def test_clearing_the_run_of_a_dead_worker_takes_its_claim_over(
+    airflow_services: Services,
+) -> None:
+    from remit.airflow.exports import claim_for_run
+
+    pipeline = ExportPipeline(airflow_services, Stop())
+    pipeline.store.create(export_job())
+    dead = claim_for_run(pipeline, "export-1", "run-1", clears=0)
+    cleared = claim_for_run(pipeline, "export-1", "run-1", clears=1)
+    pipeline.prepare(cleared)
+    with pytest.raises(LeaseLost):
+        pipeline.prepare(dead)
+    with pytest.raises(LeaseLost):  # a run whose id begins alike is another run
+        claim_for_run(pipeline, "export-1", "run-11", clears=0)

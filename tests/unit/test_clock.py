@@ -51,6 +51,8 @@ def test_every_form_of_rfc_3339_is_the_right_instant(text: str, instant: datetim
         "2026-01-31T25:00:00Z",
         "26-01-31T00:00:00Z",
         "2026-01-31T23:59:59+5:00",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
         "now",
     ],
 )

@@ -12,7 +12,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from remit.airflow.services import services
 from remit.errors import ExportFailed, LeaseLost, NotFound, Transient
 from remit.exports.pipeline import ExportPipeline
-from remit.exports.store import IF_FREE_OR_MINE
+from remit.exports.store import IF_FREE_OR_MINE, owner_of
 from remit.ids import export_run_id
 from remit.queue import Claim
 from remit.stop import stop_on_sigterm
@@ -52,7 +52,7 @@ def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears:
         LeaseLost: another worker has the export, or has finished it.
         NotFound: there is no such export.
     """
-    owner = f"{run_id}#{clears}"
+    owner = owner_of(run_id, clears)
     item = pipeline.store.get(export_id)
     finished = item.get("status") in {"completed", "failed"}
     if finished and clears and item.get("owner") != owner:
@@ -67,8 +67,9 @@ def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears:
 def find_due(pipeline: ExportPipeline) -> list[list[str]]:
     """Adopt what the platform's own service wrote; the ids of all due exports, in chunks."""
     chunk = pipeline.settings.poll_chunk
-    adopted = pipeline.store.adopt()
-    due = pipeline.store.queue.due(MAX_CHUNKS * chunk)
+    limit = MAX_CHUNKS * chunk
+    adopted = pipeline.store.adopt(limit, pipeline.stop)
+    due = pipeline.store.queue.due(limit)
     log.info("%d exports adopted, %d due", len(adopted), len(due))
     return [due[at : at + chunk] for at in range(0, len(due), chunk)]
 
@@ -83,8 +84,9 @@ def export_chunk(pipeline: ExportPipeline, ids: list[str], owner: str) -> list[d
         if pipeline.stop.requested:
             break  # what is not claimed yet stays due
         claim = pipeline.store.claim(export_id, owner)
-        if claim is None:
-            continue  # a run of its own, or another poller, was faster
+        if claim is None:  # a run of its own, or another poller, was faster, or nobody ever can
+            pipeline.store.drop(export_id)
+            continue
         try:
             if pipeline.prepare(claim):
                 generation = pipeline.store.hand_over(claim)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import cache
+from functools import cache, partial
 
 from fastapi import FastAPI
 
@@ -11,18 +11,21 @@ from remit.airflow.services import services
 from remit.airflow.trigger import InProcessRuns
 from remit.api.app import create_app
 from remit.auth import TokenSettings, Verifier
+from remit.aws.session import FOR_REQUESTS
 from remit.errors import ConfigurationError
+from remit.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
 @cache
 def hook() -> FastAPI:
-    """The app of this process. Without a usable secret it refuses everyone, and says why here."""
+    """The app of this process. With a wrong setting it refuses everyone, and the log says why."""
     verifier: Verifier | ConfigurationError
     try:
+        Settings.from_environment()  # read again by `services`; a wrong one shows at the start
         verifier = Verifier(TokenSettings.from_environment())
     except ConfigurationError as error:
         log.error("the trigger hook serves nobody: %s", error)  # noqa: TRY400 - no stack to show
         verifier = error
-    return create_app(services, InProcessRuns(), verifier)
+    return create_app(partial(services, FOR_REQUESTS), InProcessRuns(), verifier)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
-from remit.aws.session import Aws, store_errors
+from remit.aws.session import FOR_TASKS, Aws, Patience, store_errors
 from remit.services import Services
 from remit.settings import Settings
 
 _SERVICES = ("dynamodb", "s3")
 
 
-def services() -> Services:
+def services(patience: Patience = FOR_TASKS) -> Services:
     """Settings from the environment, AWS from the connection `REMIT_AWS_CONN_ID`.
 
     The connection's `region_name`, `endpoint_url` and `service_config` extras are honoured, and
@@ -23,7 +24,7 @@ def services() -> Services:
     """
     settings = Settings.from_environment()
     with store_errors("connect to AWS"):
-        return Services(settings, _aws(settings))
+        return Services(settings, replace(_aws(settings), patience=patience))
 
 
 def _aws(settings: Settings) -> Aws:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Protocol
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
 from remit.api.guard import caller_of
@@ -22,6 +22,7 @@ from remit.errors import (
     InvalidRequest,
     NotFound,
     NotPermitted,
+    StoreUnavailable,
     TriggerUnavailable,
 )
 from remit.exports.job import ExportJob, expiry_of
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 EXPORT_DAG = "export_payments"
 MAX_BODY_BYTES = 64 * 1024
+THREADS = 16
 HISTORY = "history"
 
 _ACCEPTED = "Export job created. You will receive a notification when complete."
@@ -62,11 +64,9 @@ class ExportApi:
     def create(self, caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
         """Store a job, start its run, and answer as soon as the job is stored."""
         request = parse_request(values, self._reports)
-        permission = self._reports[request.report].permission
-        if not caller.may(permission):
-            raise NotPermitted(f"the report {request.report!r} needs the permission {permission!r}")
+        self._check_permission(caller, request.report)
         if not caller.may(HISTORY):
-            check_length(request)
+            check_length(request, self._services.settings.max_range)
         now = self._services.clock()
         job = ExportJob(
             id=export_id(now),
@@ -75,9 +75,8 @@ class ExportApi:
             created_at=now,
             expires_at=epoch_seconds(now + self._services.settings.export_retention),
         )
-        # A fresh id is taken only by our own write, whose answer was lost and which was repeated.
-        with suppress(AlreadyExists):
-            self._store.create(job)
+        self._keep(job)
+        log.info("export %s for %r, asked for by %r", job.id, caller.merchant_id, caller.email)
         self._start(job, request)
         return {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
 
@@ -86,15 +85,43 @@ class ExportApi:
         item = self._store.get(export)
         if item.get("merchantID") != caller.merchant_id:
             raise NotFound(f"there is no export {export!r}")
-        return {**_status(item), **self._links(item)}
+        status = _status(item)
+        self._check_permission(caller, status["report"])
+        return {**status, **self._links(item)}
+
+    def _check_permission(self, caller: Caller, report: str) -> None:
+        # A report that is gone still guards the files that it made, under its own name.
+        permission = self._reports[report].permission if report in self._reports else report
+        if not caller.may(permission):
+            raise NotPermitted(f"the report {report!r} needs the permission {permission!r}")
+
+    def _keep(self, job: ExportJob) -> None:
+        """Store a job. A write whose answer was lost may have taken place: its id is fresh, so
+        whoever finds it finds this job, and the merchant need not ask again.
+
+        Raises:
+            StoreUnavailable: nothing is known to be stored.
+        """
+        try:
+            self._store.create(job)
+        except AlreadyExists:
+            log.info("export %s was stored by a write whose answer was lost", job.id)
+        except StoreUnavailable as error:
+            try:
+                self._store.get(job.id)
+            except (NotFound, StoreUnavailable):
+                raise error from None
+            log.info("export %s was stored, though: %s", job.id, error)
 
     def _start(self, job: ExportJob, request: ExportRequest) -> None:
         note = f"{job.merchant_id}: {request.report}, {request.start_date} to {request.end_date}"
         try:
             self._runs.start(EXPORT_DAG, export_run_id(job.id, 1), {"export_id": job.id}, note)
         except TriggerUnavailable as error:
-            # The job is stored: the poller picks it up.
             log.error("export %s waits for the poller: %s", job.id, error)  # noqa: TRY400
+        except Exception:
+            # Whatever it is, the job is stored, and the poller picks it up: the answer is 202.
+            log.exception("export %s waits for the poller", job.id)
 
     def _links(self, item: Item) -> dict[str, Any]:
         if item.get("status") != "completed" or "resultKey" not in item:
@@ -142,7 +169,7 @@ def _status(item: Item) -> dict[str, Any]:
     return {
         "export_id": item["id"],
         "status": item.get("status"),
-        "report": query.get("Report", "payments"),
+        "report": str(query.get("Report", "payments")),
         "format": item.get("format", "csv"),
         "start_date": query.get("StartDate"),
         "end_date": query.get("EndDate"),
@@ -166,7 +193,7 @@ def _epoch_text(seconds: int | None) -> str | None:
     return format_instant(datetime.fromtimestamp(seconds, UTC)) if seconds else None
 
 
-def _no_store(response: Response) -> None:
+async def _no_store(response: Response) -> None:
     """Answers hold links that open a merchant's files: no cache may keep them."""
     response.headers["Cache-Control"] = "no-store"
 
@@ -187,6 +214,13 @@ def _take(values: dict[str, Any], name: str, value: Any) -> None:
     values[name] = value
 
 
+def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, value in members:
+        _take(values, name, value)
+    return values
+
+
 async def _json_body(request: Request) -> dict[str, Any]:
     body = bytearray()
     async for chunk in request.stream():
@@ -200,7 +234,7 @@ async def _json_body(request: Request) -> dict[str, Any]:
         message = f"the content type is {media_type!r}"
         raise InvalidRequest(FieldError("body", message, "application/json, or no body"))
     try:
-        values = json.loads(bytes(body))
+        values = json.loads(bytes(body), object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise InvalidRequest(FieldError("body", "not JSON", "a JSON object")) from None
     if not isinstance(values, dict):
@@ -213,22 +247,24 @@ Parameters = Annotated[dict[str, Any], Depends(_parameters)]
 
 
 def router(api: ExportApi) -> APIRouter:
-    """The routes on one `ExportApi`. Handlers are plain functions: FastAPI runs them in threads,
-    so that DynamoDB never blocks the event loop."""
+    """The routes on one `ExportApi`.
+
+    What waits for AWS does so on threads of the hook's own: neither the API server's event loop nor
+    the threads of Airflow's own routes are held up when DynamoDB is slow.
+    """
     routes = APIRouter(dependencies=[Depends(_no_store)])
+    threads = CapacityLimiter(THREADS)
 
     @routes.post("/payments/export", status_code=202)
-    def create_export(
-        request: Request,
-        caller: CurrentCaller,
-        values: Parameters,
+    async def create_export(
+        request: Request, caller: CurrentCaller, values: Parameters
     ) -> dict[str, Any]:
-        created = api.create(caller, values)
+        created = await to_thread.run_sync(api.create, caller, values, limiter=threads)
         mounted_at = request.scope.get("root_path", "")
         return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
 
     @routes.get("/exports/{export}")
-    def get_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
-        return api.status(caller, export)
+    async def get_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
+        return await to_thread.run_sync(api.status, caller, export, limiter=threads)
 
     return routes

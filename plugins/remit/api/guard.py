@@ -38,7 +38,8 @@ class Guard:
         try:
             scope[_CALLER] = self._identify(Headers(scope=scope))
         except RemitError as error:
-            log.warning("refused %s %s: %s", scope["method"], scope["path"], error)
+            # The path is the caller's: quoted, so that it cannot forge a line of the log.
+            log.warning("refused %s %r: %s", scope["method"], scope["path"], error)
             await problem(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
@@ -58,7 +59,7 @@ class Guard:
         return self._verifier.verify(token)
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """The caller that the guard has let in."""
     caller: Caller = request.scope[_CALLER]
     return caller

@@ -61,7 +61,7 @@ _HEADERS: Mapping[int, Mapping[str, str]] = MappingProxyType(
 _DETAILS: Mapping[type[RemitError], str] = MappingProxyType(
     {
         NotAuthenticated: "Send 'Authorization: Bearer <token>' with a token that is valid now.",
-        Transient: "The request was not accepted. Send it again, after the seconds in Retry-After.",
+        Transient: "The store does not answer: the request was not taken. Send it again later.",
         ConfigurationError: "The operator finds the reason in the API server's log.",
     }
 )
@@ -109,7 +109,7 @@ def _on_remit_error(request: Request, error: RemitError) -> Response:
         return _on_bug(request, error)
     answer = problem(error)
     if answer.status_code >= 500:
-        log.error("%s %s: %s", request.method, request.url.path, error)
+        log.error("%s %r: %s", request.method, request.url.path, error)
     return answer
 
 
@@ -129,6 +129,6 @@ def _on_validation_error(request: Request, error: RequestValidationError) -> Res
 
 
 def _on_bug(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %r failed", request.method, request.url.path, exc_info=error)
     kind = Kind("internal-error", 500, "Something went wrong here")
     return _document(kind, "The error has been logged; the request may not have taken effect.")

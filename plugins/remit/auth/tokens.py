@@ -152,8 +152,9 @@ def mint(
 
 def _number(claims: Mapping[str, Any], name: str) -> float:
     value = claims[name]
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise NotAuthenticated(f"the claim {name!r} is not a number")
+    # The comparison is false for NaN, too, which JSON parsers let through.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
+        raise NotAuthenticated(f"the claim {name!r} is not a time")
     return value
 
 

@@ -77,10 +77,13 @@ def compose(s3: Any, segments: Sequence[StoredObject], target: Target) -> tuple[
     Raises:
         StoreUnavailable: S3 did not take it; nothing is visible.
     """
-    crc = 0
+    crc, size = 0, sum(segment.bytes for segment in segments)
     for segment in segments:
         crc = combine_crc64(crc, segment.crc64nvme, segment.bytes)
     with store_errors(f"compose {target.key}"):
+        if size == 0:  # a multipart upload has at least one part, and no part is empty
+            s3.put_object(**target.arguments(), Body=b"")
+            return 0, crc
         upload_id = create_upload(s3, target)
         try:
             parts = [
@@ -91,7 +94,7 @@ def compose(s3: Any, segments: Sequence[StoredObject], target: Target) -> tuple[
         except BaseException:
             abort_upload(s3, target, upload_id)
             raise
-    return sum(segment.bytes for segment in segments), crc
+    return size, crc
 
 
 def _upload(s3: Any, target: Target, upload_id: str, number: int, spans: list[Span]) -> str:

@@ -9,14 +9,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from awscrt import checksums
+from botocore.exceptions import BotoCoreError, ClientError
 
 from remit.aws.session import store_errors
+
+log = logging.getLogger(__name__)
 
 MIN_PART = 5 * 1024**2
 MAX_PART = 5 * 1024**3
@@ -172,9 +176,15 @@ def complete_upload(
 
 
 def abort_upload(s3: Any, target: Target, upload_id: str) -> None:
-    """Abort an upload and drop its parts."""
-    with store_errors(f"abort the upload of {target.key}"):
+    """Abort an upload and drop its parts.
+
+    It is what is left to do after an error, and must not hide that error: an abort that fails is
+    logged, and the bucket's lifecycle rule drops the parts a day later.
+    """
+    try:
         s3.abort_multipart_upload(Bucket=target.bucket, Key=target.key, UploadId=upload_id)
+    except (BotoCoreError, ClientError) as error:
+        log.warning("the upload of %s is left to the lifecycle rule: %s", target.key, error)
 
 
 def encode_crc64(value: int) -> str:

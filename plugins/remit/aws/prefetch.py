@@ -54,10 +54,10 @@ class Prefetched(Iterator[T], Generic[T]):
         return element
 
     def close(self) -> None:
-        """Stop producing."""
+        """Stop producing. The thread ends by itself, after the element that it is waiting for:
+        whoever closes has something to do that must not wait for a slow source."""
         self._ended = True
         self._closed.set()
-        self._thread.join()
 
     def _produce(self, source: Iterable[T]) -> None:
         try:

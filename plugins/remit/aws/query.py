@@ -24,8 +24,8 @@ from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 
-from remit.aws.session import TRANSIENT_CODES, Aws
-from remit.errors import Interrupted, RemitError, StoreUnavailable
+from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
+from remit.errors import ConfigurationError, Interrupted, RemitError, StoreUnavailable
 from remit.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -66,6 +66,8 @@ class RawQuery:
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._credentials = aws.session.get_credentials()
+        if self._credentials is None:
+            raise ConfigurationError("there are no AWS credentials")
         self._region = aws.region
         self._url = endpoint
         self._http = URLLib3Session(timeout=(3, 20))
@@ -112,7 +114,8 @@ class RawQuery:
             "X-Amz-Target": "DynamoDB_20120810.Query",
         }
         request = AWSRequest("POST", self._url, headers=headers, data=body)
-        frozen = self._credentials.get_frozen_credentials()
+        with store_errors("sign a query"):
+            frozen = self._credentials.get_frozen_credentials()
         SigV4Auth(frozen, "dynamodb", self._region).add_auth(request)
         try:
             response = self._http.send(request.prepare())

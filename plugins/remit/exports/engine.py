@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from remit.aws.plain_json import plain_json
 from remit.errors import ConfigurationError, ExportFailed
+from remit.exports.duck import connect
 from remit.exports.reports import COLUMN_TYPES, Report
 from remit.exports.request import ExportRequest, TimeRange
 
@@ -23,15 +24,7 @@ BATCH_ROWS = 20_000
 
 _MALFORMED = re.compile(r"malformed record: (?P<reason>.*)")
 
-_LIMITS: Mapping[str, Any] = {
-    "memory_limit": "256MB",
-    "threads": 2,
-    "autoinstall_known_extensions": False,
-    "autoload_known_extensions": False,
-    "enable_external_access": False,
-    "python_enable_replacements": False,
-}
-"""A report is SQL from a file: it may compute, and reach nothing outside."""
+_THREADS = 2
 
 
 def frames(
@@ -46,7 +39,7 @@ def frames(
         ConfigurationError: the report's SQL is wrong.
     """
     feed = _Feed(pages)
-    with duckdb.connect(config=dict(_LIMITS)) as connection:
+    with connect(_THREADS) as connection:
         try:
             _prepare(connection, report, request, span, feed)
             relation = connection.sql(report.sql)
@@ -102,8 +95,6 @@ def _prepare(
     span: TimeRange,
     pages: Iterable[str],
 ) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
     connection.create_function("plain_json", plain_json, ["VARCHAR"], "VARCHAR")
     variables = {
         "range_start": span.start,

@@ -31,7 +31,7 @@ class Heartbeat:
         self._queue = queue
         self._claim = claim
         self._lease = lease
-        self._interval = interval
+        self._interval = min(interval, lease.total_seconds() / 3)
         self._progress: Mapping[str, Any] = {}
         self._lost: LeaseLost | None = None
         self._over = threading.Event()
@@ -69,3 +69,6 @@ class Heartbeat:
                 return
             except Transient as error:
                 log.warning("no heartbeat for %s this time: %s", self._claim.key, error)
+            except Exception:
+                # The lease may end, and then the work is lost: never silently.
+                log.exception("no heartbeat for %s this time", self._claim.key)

@@ -8,11 +8,14 @@ believe they own an export never write the same object.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from remit.clock import format_instant
 from remit.exports.job import ExportJob
+
+_SEGMENT_BYTES = 300
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,21 @@ class Layout:
 
     def slice(self, number: int) -> str:
         """Key of a staged slice."""
-        return f"staging/{quote(self.job.id, safe='')}/{self.generation}/{number:04d}"
+        return f"staging/{_segment(self.job.id)}/{self.generation}/{number:04d}"
 
     @property
     def _folder(self) -> str:
-        merchant, export = quote(self.job.merchant_id, safe=""), quote(self.job.id, safe="")
+        merchant, export = _segment(self.job.merchant_id), _segment(self.job.id)
         return f"exports/{merchant}/{export}/{self.generation}"
+
+
+def _segment(text: str) -> str:
+    """An id as one segment of a key. Clients take `.` and `..` out of a URL's path, and a key has
+    at most 1,024 bytes: such an id is replaced by its digest."""
+    quoted = quote(text, safe="")
+    if quoted.strip(".") == "" or len(quoted) > _SEGMENT_BYTES:
+        return hashlib.sha256(text.encode()).hexdigest()
+    return quoted
 
 
 def _for_file(text: str) -> str:

@@ -19,9 +19,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from remit.aws.compose import compose
 from remit.aws.objects import ObjectWriter, StoredObject, Target
 from remit.aws.prefetch import prefetched
-from remit.aws.query import Page, RawQuery
+from remit.aws.query import Page, QueryRefused, RawQuery
 from remit.clock import format_instant
-from remit.errors import ExportFailed, Interrupted, Transient
+from remit.errors import ConfigurationError, ExportFailed, Interrupted, Transient
 from remit.exports.announce import announcement
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.job import ExportJob, read_job
@@ -30,7 +30,7 @@ from remit.exports.manifest import checksums, manifest
 from remit.exports.reports import Report, load_reports
 from remit.exports.request import TimeRange
 from remit.exports.slices import RenderedSlice, Slice
-from remit.exports.source import cut, estimate, query_for
+from remit.exports.source import KeyRange, estimate, key_ranges, query_for
 from remit.exports.store import ExportStore
 from remit.queue import Claim
 from remit.services import Services
@@ -62,7 +62,8 @@ class ExportPipeline:
         with self._orderly(claim), self._failing_the_job(claim):
             self._check_attempts(claim)
             job = self._job(claim)
-            with closing(prefetched(self._pages(job, self._span(job)))) as pages:
+            keys = key_ranges(self._span(job))[0]
+            with closing(prefetched(self._pages(job, keys))) as pages:
                 return self._export_or_cut(claim, job, pages)
 
     def _export_or_cut(self, claim: Claim, job: ExportJob, pages: Iterator[Page]) -> list[Slice]:
@@ -72,10 +73,10 @@ class ExportPipeline:
         if slices:
             due_at = self._services.clock() + self.settings.export_queue_lease
             changes = {"slices": len(slices), "dueAt": format_instant(due_at)}
-            self.store.queue.write(claim, set=changes, remove=["slicesDone"])
+            self.store.queue.write(claim, set=changes)
             log.info("export %s is large: %d slices", job.id, len(slices))
             return slices
-        whole = _slice(claim, 0, self._span(job))
+        whole = Slice(claim.key, claim.token, 0, key_ranges(self._span(job))[0])
         key = self._layout(claim, job).file
         lease = self.settings.export_lease
         rendered = self._render(claim, job, whole, chain([first], pages), key=key, lease=lease)
@@ -89,10 +90,9 @@ class ExportPipeline:
             job = self._job(claim)
             key = self._layout(claim, job).slice(piece.number)
             lease = self.settings.export_queue_lease
-            with closing(prefetched(self._pages(job, piece.range))) as pages:
+            with closing(prefetched(self._pages(job, piece.keys))) as pages:
                 rendered = self._render(claim, job, piece, pages, key=key, lease=lease)
-            # A set of numbers, so that a slice that is rendered twice counts once.
-            self.store.queue.write(claim, add={"slicesDone": frozenset({piece.number})})
+            self.store.slice_done(claim, piece.number, rendered.rows, rendered.object.bytes)
             return rendered
 
     def publish(self, rendered: Sequence[RenderedSlice]) -> None:
@@ -121,7 +121,8 @@ class ExportPipeline:
         from remit.exports.engine import frames  # slow to import, see `_renderer`
 
         report = self._reports[job.request.report]
-        target = self._target(job, self._layout(claim, job), key)
+        layout = self._layout(claim, job)
+        target = self._target(job, layout, key)
         rows, units = 0, 0.0
 
         def texts() -> Iterator[str]:
@@ -135,10 +136,11 @@ class ExportPipeline:
             ObjectWriter(self._services.s3, target) as sink,
         ):
             renderer = self._renderer(job)(sink, report.columns, first=piece.number == 0)
-            for frame in frames(report, job.request, piece.range, texts()):
+            for frame in frames(report, job.request, self._span(job), texts()):
                 renderer.write(frame)
                 rows += len(frame)
-                heartbeat.report(progressRows=rows, progressBytes=sink.bytes_written)
+                if key == layout.file:  # a slice counts when it is done: the others count, too
+                    heartbeat.report(progressRows=rows, progressBytes=sink.bytes_written)
                 heartbeat.check()
                 self.stop.check()
             renderer.finish()
@@ -208,7 +210,10 @@ class ExportPipeline:
         count = min(self.settings.max_slices, -(-rows // self.settings.slice_rows))
         if rows <= self.settings.small_export_rows or count < 2:
             return []
-        return [_slice(claim, number, part) for number, part in enumerate(cut(span, count))]
+        return [
+            Slice(claim.key, claim.token, number, keys)
+            for number, keys in enumerate(key_ranges(span, count))
+        ]
 
     def _span(self, job: ExportJob) -> TimeRange:
         """The range that was asked for, up to the instant of the request."""
@@ -216,10 +221,10 @@ class ExportPipeline:
         end = min(span.end, job.created_at)
         return TimeRange(min(span.start, end), end)
 
-    def _pages(self, job: ExportJob, span: TimeRange) -> Iterator[Page]:
+    def _pages(self, job: ExportJob, keys: KeyRange) -> Iterator[Page]:
         table = self._services.tables.payments
         query = RawQuery(self._services.aws, table.client.meta.endpoint_url, self.stop)
-        return query.pages(query_for(table.name, job.merchant_id, span))
+        return query.pages(query_for(table.name, job.merchant_id, keys))
 
     def _layout(self, claim: Claim, job: ExportJob) -> Layout:
         return Layout(job, int(claim.item["generation"]), self._renderer(job).extension)
@@ -245,14 +250,15 @@ class ExportPipeline:
 
     @contextmanager
     def _orderly(self, claim: Claim) -> Iterator[None]:
-        """Leave in good order: a stop gives the claim back, so that nobody waits for its lease,
-        and neither a stop nor an outage counts against the attempts that an export has."""
+        """Leave in good order: a stop gives the claim back, so that nobody waits for its lease.
+        What is no fault of the export (a stop, an outage, a permission that is missing, a report
+        that is wrong) does not count against its attempts."""
         try:
             yield
         except Interrupted:
             self.store.release(claim)
             raise
-        except Transient:
+        except (Transient, ClientError, QueryRefused, ConfigurationError):
             self.store.uncount(claim)
             raise
 
@@ -268,9 +274,3 @@ class ExportPipeline:
             self.store.fail(claim, failed.code, str(failed), outbox)
             log.error("export %s failed: %s: %s", claim.key, failed.code, failed)  # noqa: TRY400
             raise
-
-
-def _slice(claim: Claim, number: int, span: TimeRange) -> Slice:
-    return Slice(
-        claim.key, claim.token, number, format_instant(span.start), format_instant(span.end)
-    )

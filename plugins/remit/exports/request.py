@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -16,11 +16,9 @@ from remit.errors import FieldError, InvalidRequest
 Format = Literal["csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
-MAX_RANGE = timedelta(days=366)
-"""The longest range that a merchant may ask for; the permission `history` lifts it."""
-
 PAYMENT_STATUSES = ("pending", "processing", "succeeded", "failed", "canceled")
 
+_WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -66,12 +64,14 @@ class ExportRequest(BaseModel):
             raise ValueError(f"{text!r} is not a payment status")
         return text
 
-    @field_validator("min_amount", "max_amount")
+    @field_validator("min_amount", "max_amount", mode="before")
     @classmethod
-    def _amount(cls, amount: int | None) -> int | None:
-        if amount is not None and abs(amount) >= 2**63:
-            raise ValueError("more than 64 bits")
-        return amount
+    def _amount(cls, amount: Any) -> int | None:
+        if isinstance(amount, str) and _WHOLE.fullmatch(amount):
+            amount = int(amount)
+        if amount is None or (type(amount) is int and abs(amount) < 2**63):
+            return amount
+        raise ValueError(f"{amount!r} is not a whole number of at most 64 bits")
 
     @property
     def range(self) -> TimeRange:
@@ -116,35 +116,30 @@ def parse_request(values: Mapping[str, Any], reports: Collection[str]) -> Export
     return request
 
 
-def check_length(request: ExportRequest) -> None:
-    """Hold a merchant to `MAX_RANGE`.
+def check_length(request: ExportRequest, limit: timedelta) -> None:
+    """Hold a merchant to the longest range that one export may have.
 
     Raises:
         InvalidRequest: the range is longer.
     """
     span = request.range
-    if span.end - span.start > MAX_RANGE:
+    if span.end - span.start > limit:
         days = (span.end - span.start).days
         raise InvalidRequest(
             FieldError(
                 "end_date",
                 f"the range is {days} days long",
-                f"at most {MAX_RANGE.days} days; the permission 'history' lifts the limit",
+                f"at most {limit.days} days; the permission 'history' lifts the limit",
             )
         )
 
 
 def _bound(text: str, *, last: bool) -> datetime:
-    if _DAY.fullmatch(text):
-        day = date.fromisoformat(text)
-        instant = datetime(day.year, day.month, day.day, tzinfo=UTC)
-        if last:
-            instant += timedelta(days=1)
-    else:
-        instant = parse_instant(text)
+    whole_day = _DAY.fullmatch(text) is not None
+    instant = parse_instant(f"{text}T00:00:00Z" if whole_day else text)
     if not _EARLIEST <= instant <= _LATEST:
         raise ValueError(f"outside {format_instant(_EARLIEST)} to {format_instant(_LATEST)}")
-    return instant
+    return instant + timedelta(days=1) if whole_day and last else instant
 
 
 def _field_error(error: Any, reports: Collection[str]) -> FieldError:

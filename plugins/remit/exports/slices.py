@@ -6,29 +6,22 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from remit.aws.objects import StoredObject
-from remit.clock import parse_instant
-from remit.exports.request import TimeRange
+from remit.exports.source import KeyRange
 
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of an export's range, under the claim (`token`) that it belongs to."""
+    """A part of an export, under the claim (`token`) that it belongs to: a range of the index."""
 
     export_id: str
     token: str
     number: int
-    start: str
-    end: str
-
-    @property
-    def range(self) -> TimeRange:
-        """The instants of the slice."""
-        return TimeRange(parse_instant(self.start), parse_instant(self.end))
+    keys: KeyRange
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Slice:
         """The inverse of `to_json`."""
-        return cls(**value)
+        return cls(**{**value, "keys": KeyRange(**value["keys"])})
 
     def to_json(self) -> dict[str, Any]:
         """As it travels between tasks."""

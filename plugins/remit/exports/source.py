@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -16,23 +17,48 @@ OFFSET_MARGIN = timedelta(hours=14)
 key condition is wider by this much on both sides; the report's SQL then decides by the instant."""
 
 
-def query_for(table: str, merchant_id: str, span: TimeRange) -> dict[str, Any]:
-    """A Query request for every payment that may lie in the range."""
+@dataclass(frozen=True)
+class KeyRange:
+    """A range of the index: from `first` to `last`, texts that every stored form of a time sorts
+    against by its wall clock. Adjoining ranges share an edge, which no stored time equals."""
+
+    first: str
+    last: str
+
+
+def key_ranges(span: TimeRange, count: int = 1) -> list[KeyRange]:
+    """The range of the index that may hold the span's payments, in so many parts end to end.
+
+    Each payment lies in exactly one part, whatever its offset: parts are cut by the index's own
+    order, and only the outer edges have the margin.
+    """
+    step = (span.end - span.start) / count
+    inner = [span.start + step * number for number in range(1, count)]
+    edges = [
+        _wall_clock(span.start - OFFSET_MARGIN),
+        *map(_wall_clock, inner),
+        _wall_clock(span.end + OFFSET_MARGIN + timedelta(seconds=1)),
+    ]
+    return [KeyRange(first, last) for first, last in pairwise(edges)]
+
+
+def query_for(table: str, merchant_id: str, keys: KeyRange) -> dict[str, Any]:
+    """A Query request for every payment in a range of the index."""
     return {
         "TableName": table,
         "IndexName": INDEX,
-        "KeyConditionExpression": "#merchant = :merchant AND #created BETWEEN :from AND :to",
+        "KeyConditionExpression": "#merchant = :merchant AND #created BETWEEN :first AND :last",
         "ExpressionAttributeNames": {"#merchant": "merchantID", "#created": "createdAt"},
         "ExpressionAttributeValues": {
             ":merchant": {"S": merchant_id},
-            ":from": {"S": _wall_clock(span.start - OFFSET_MARGIN)},
-            ":to": {"S": _wall_clock(span.end + OFFSET_MARGIN + timedelta(seconds=1))},
+            ":first": {"S": keys.first},
+            ":last": {"S": keys.last},
         },
     }
 
 
 def estimate(span: TimeRange, rows: int, last_created_at: str | None) -> int:
-    """Rows in the range, from a first page that holds `rows` and ends at `last_created_at`.
+    """Rows in the span, from a first page that holds `rows` and ends at `last_created_at`.
 
     None: the first page was the only one, and its rows are all there are.
     """
@@ -40,15 +66,7 @@ def estimate(span: TimeRange, rows: int, last_created_at: str | None) -> int:
         return rows
     start, end = span.start - OFFSET_MARGIN, span.end + OFFSET_MARGIN
     covered = (_instant(last_created_at, end) - start).total_seconds()
-    whole = (end - start).total_seconds()
-    return int(rows * whole / max(covered, 1.0))
-
-
-def cut(span: TimeRange, slices: int) -> list[TimeRange]:
-    """The range in so many parts of equal length, end to end."""
-    step = (span.end - span.start) / slices
-    edges = [span.start + step * n for n in range(slices)] + [span.end]
-    return [TimeRange(*pair) for pair in pairwise(edges)]
+    return int(rows * (span.end - span.start).total_seconds() / max(covered, 1.0))
 
 
 def _wall_clock(instant: datetime) -> str:

@@ -19,12 +19,34 @@ from remit.errors import ConditionFailed, LeaseLost, NotFound, Transient
 from remit.exports.job import ExportJob, expiry_of, new_item, sources_of
 from remit.queue import IF_DUE, Claim, DueQueue, queued
 from remit.settings import Settings
+from remit.stop import Stop
 
 log = logging.getLogger(__name__)
 
-IF_FREE_OR_MINE = f"attribute_not_exists(#claim) OR #owner = :owner OR {IF_DUE}"
+IF_FREE_OR_MINE = f"attribute_not_exists(#claim) OR begins_with(#owner, :run) OR {IF_DUE}"
 """Claim condition of a run that was started for the job: it need not wait until the job is due,
-and a retried task of the same run takes its own claim up again."""
+and a task of the same run that is retried or cleared takes the run's own claim up again."""
+
+NOT_EXPIRED = "attribute_not_exists(#expiresAt) OR #expiresAt > :seconds"
+
+_FROM = ", ".join(f":from_{status}" for status in sources_of("processing"))
+CLAIMABLE = f"#status IN ({_FROM}) AND ({NOT_EXPIRED})"
+
+_RESULTS = (
+    "bytes", "checksum", "completedAt", "error", "errorCode", "manifestKey", "progressBytes",
+    "progressRows", "resultKey", "resultURL", "rows", "slices", "slicesDone",
+)  # fmt: skip
+"""What an earlier generation may have left in the record."""
+
+
+def owner_of(run_id: str, clears: int) -> str:
+    """Who a claim belongs to: a DAG run, as often as it was cleared."""
+    return f"{run_id}#{clears}"
+
+
+def run_of(owner: str) -> str:
+    """The part of an owner that all clears of a run share."""
+    return owner.rpartition("#")[0] + "#" if "#" in owner else owner
 
 
 class ExportStore:
@@ -57,10 +79,13 @@ class ExportStore:
             raise NotFound(f"there is no export {export_id!r}")
         return item
 
-    def adopt(self) -> list[str]:
-        """Put the pending jobs that the platform's own service wrote into the queue, due now."""
-        adopted = []
+    def adopt(self, limit: int, stop: Stop) -> list[str]:
+        """Put pending jobs that the platform's own service wrote into the queue, due now; at most
+        so many, and no more once the stop is requested."""
+        adopted: list[str] = []
         for item in self._foreign():
+            if len(adopted) >= limit or stop.requested:
+                break
             now = self._clock()
             changes = {**queued(item["id"], now), "generation": 0, "attempts": 0}
             if "createdAt" not in item:
@@ -80,23 +105,61 @@ class ExportStore:
     def _foreign(self) -> Iterator[Item]:
         return self._table.query(
             "#status = :pending",
-            {"pending": "pending"},
+            {"pending": "pending", "seconds": epoch_seconds(self._clock())},
             index="gsi-status",
-            filter="attribute_not_exists(#dueShard)",
+            filter=f"attribute_not_exists(#dueShard) AND ({NOT_EXPIRED})",
         )
 
     def claim(self, export_id: str, owner: str, condition: str = IF_DUE) -> Claim | None:
         """Claim a job for rendering and raise its generation; None if it is not to be had."""
-        moves = {f"from_{status}": status for status in sources_of("processing")}
-        states = ", ".join(f":{name}" for name in moves)
         return self.queue.claim(
             export_id,
             self._settings.export_lease,
-            condition=f"({condition}) AND #status IN ({states})",
-            values={**moves, "owner": owner},
+            condition=f"({condition}) AND ({CLAIMABLE})",
+            values={**self._claimable(), "run": run_of(owner)},
             set={"status": "processing", "owner": owner, "updatedAt": self._now()},
+            remove=["progressRows", "progressBytes", "slices", "slicesDone"],
             add={"generation": 1, "attempts": 1},
         )
+
+    def _claimable(self) -> dict[str, Any]:
+        before = {f"from_{status}": status for status in sources_of("processing")}
+        return {**before, "seconds": epoch_seconds(self._clock())}
+
+    def drop(self, export_id: str) -> bool:
+        """Take a job that can never be claimed (expired, or moved to another status by someone
+        else) out of the queue, where it would stand before all others; False: it is claimable."""
+        try:
+            self._table.update(
+                export_id,
+                remove=["claim", "dueShard", "dueAt"],
+                condition=f"attribute_exists(#dueShard) AND NOT ({CLAIMABLE})",
+                values=self._claimable(),
+            )
+        except ConditionFailed:
+            return False
+        log.warning("export %s is expired or of another's status: left alone", export_id)
+        return True
+
+    def slice_done(self, claim: Claim, number: int, rows: int, size: int) -> None:
+        """Count a rendered slice. One that is rendered twice counts once.
+
+        Raises:
+            LeaseLost: another worker has claimed the job since.
+        """
+        try:
+            self._table.update(
+                claim.key,
+                add={
+                    "slicesDone": frozenset({number}),
+                    "progressRows": rows,
+                    "progressBytes": size,
+                },
+                condition="#claim = :held AND NOT contains(#slicesDone, :number)",
+                values={"held": claim.token, "number": number},
+            )
+        except ConditionFailed:
+            self.queue.extend(claim, self._settings.export_queue_lease)
 
     def hand_over(self, claim: Claim) -> int:
         """Give a claimed job to the run that is started for it; returns that run's generation.
@@ -136,7 +199,7 @@ class ExportStore:
                 "updatedAt": self._now(),
                 **queued(export_id, self._clock() + self._settings.export_handover),
             },
-            remove=["error", "errorCode"],
+            remove=_RESULTS,
             condition=f"#status IN ({states})",
             values=moves,
         )

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import jwt
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from fastapi.testclient import TestClient
 
 from remit.api.app import create_app
 from remit.auth import Verifier
-from remit.aws.session import Aws
+from remit.aws.session import FOR_REQUESTS, Aws, Patience
 from remit.errors import ConfigurationError
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
@@ -106,6 +110,13 @@ def test_a_failed_export_says_why(
     assert body["error"] == {"code": "malformed_record", "message": "payment pay-1: no amount"}
 
 
+def test_a_path_cannot_forge_a_line_of_the_log(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    client.get("/exports/x%0AERROR%20forged")
+    assert "\nERROR forged" not in caplog.text
+
+
 def test_another_merchants_export_does_not_exist(
     client: TestClient, services: Services, clock: ManualClock
 ) -> None:
@@ -165,6 +176,9 @@ def test_no_valid_token_no_entry(
         "issued in the future": bearer(forged(clock, iat=now + 600, exp=now + 900)),
         "not valid yet": bearer(forged(clock, nbf=now + 600)),
         "lives too long": bearer(forged(clock, exp=now + 7200)),
+        "exp is not a number": bearer(forged(clock, exp=float("nan"))),
+        "iat is infinite": bearer(forged(clock, iat=float("-inf"))),
+        "exp is beyond numbers": bearer(forged(clock, exp=10**400)),
         "permissions are no list": bearer(forged(clock, permissions="payments")),
         "tampered": bearer(good[:-4] + ("AAAA" if good[-4:] != "AAAA" else "BBBB")),
         "oversized": bearer(good + "a" * 9000),
@@ -203,10 +217,15 @@ def test_the_log_of_a_refusal_says_why_and_holds_no_token(
         ({"end_date": "2025-12-31"}, "end_date", "after start_date"),
         ({"end_date": "2028-01-31"}, "end_date", "366 days"),
         ({"start_date": "0001-01-01"}, "start_date", "RFC 3339"),
+        ({"end_date": "9999-12-31"}, "end_date", "RFC 3339"),
+        ({"start_date": "0001-01-01T00:00:00+14:00"}, "start_date", "RFC 3339"),
+        ({"end_date": "9999-12-31T23:59:59-14:00"}, "end_date", "RFC 3339"),
         ({"limit": "20"}, "limit", ["start_date", "end_date"]),
         ({"report": "secrets"}, "report", ["payments"]),
         ({"status": "lost"}, "status", ["succeeded"]),
         ({"min_amount": "ten"}, "min_amount", "whole number"),
+        ({"min_amount": "1_000"}, "min_amount", "whole number"),
+        ({"min_amount": "1.0"}, "min_amount", "whole number"),
         ({"min_amount": "1e3"}, "min_amount", "whole number"),
         ({"min_amount": str(2**70)}, "min_amount", "whole number"),
         ({"min_amount": "10", "max_amount": "5"}, "max_amount", "min_amount"),
@@ -254,6 +273,15 @@ def test_every_wrong_field_is_named_at_once(client: TestClient, clock: ManualClo
         (b"[" * 60_000, "application/json"),
         (b"start_date=2026-01-01", "application/x-www-form-urlencoded"),
         (b'{"start_date": 5, "end_date": {}}', "application/json"),
+        (b'{"format": "csv", "format": "json"}', "application/json"),
+        (
+            b'{"start_date": "2026-01-01", "end_date": "2026-01-31", "min_amount": true}',
+            "application/json",
+        ),
+        (
+            b'{"start_date": "2026-01-01", "end_date": "2026-01-31", "min_amount": 1.0}',
+            "application/json",
+        ),
         (b'{"a": "' + b"x" * 70_000 + b'"}', "application/json"),
     ],
 )
@@ -288,6 +316,20 @@ def test_a_report_needs_its_permission(
     assert jobs(services) == []
 
 
+def test_the_link_needs_the_reports_permission_too(
+    client: TestClient, services: Services, clock: ManualClock
+) -> None:
+    pipeline = ExportPipeline(services, Stop())
+    pipeline.store.create(export_job())
+    pipeline.prepare(claimed(pipeline))
+
+    for permissions in (["refunds"], []):
+        denied = forged(clock, permissions=permissions)
+        answer = client.get("/exports/export-1", headers=bearer(denied))
+        assert answer.status_code == 403
+        assert "X-Amz" not in answer.text
+
+
 def test_the_permission_history_lifts_the_limit_of_the_range(
     client: TestClient, clock: ManualClock
 ) -> None:
@@ -310,6 +352,39 @@ def test_a_stored_job_is_accepted_though_airflow_is_down(
     assert services.export_queue.due(10) == [answer.json()["export_id"]]
 
 
+def test_a_stored_job_is_accepted_whatever_goes_wrong_with_its_run(
+    client: TestClient, services: Services, runs: NotedRuns, clock: ManualClock
+) -> None:
+    def bug(*_: Any, **__: Any) -> None:
+        raise RuntimeError("not foreseen")
+
+    runs.start = bug  # type: ignore[method-assign]
+
+    assert client.post(URL, headers=bearer(token(clock)), params=QUERY).status_code == 202
+    assert len(jobs(services)) == 1
+
+
+def lose_answers(services: Services, operation: str) -> None:
+    """From now on the operation takes place, and its answer never arrives."""
+
+    def lose(**_: Any) -> None:
+        raise ReadTimeoutError(endpoint_url="http://dynamodb", error="lost")
+
+    services.tables.client.meta.events.register(f"after-call.dynamodb.{operation}", lose)
+
+
+def test_a_write_whose_answer_is_lost_is_found_and_accepted(
+    client: TestClient, services: Services, runs: NotedRuns, clock: ManualClock
+) -> None:
+    lose_answers(services, "PutItem")
+
+    answer = client.post(URL, headers=bearer(token(clock)), params=QUERY)
+
+    assert answer.status_code == 202
+    assert [job["id"] for job in jobs(services)] == [answer.json()["export_id"]]
+    assert len(runs.started) == 1
+
+
 def test_without_dynamodb_nothing_is_stored_and_the_answer_is_503(
     runs: NotedRuns, clock: ManualClock, services: Services
 ) -> None:
@@ -323,6 +398,25 @@ def test_without_dynamodb_nothing_is_stored_and_the_answer_is_503(
     assert "127.0.0.1" not in answer.text
     assert problem(answer)["type"].endswith("unavailable")
     assert runs.started == []
+
+
+def test_a_store_that_hangs_does_not_hold_a_request_for_long(
+    runs: NotedRuns, clock: ManualClock, services: Services
+) -> None:
+    patience = Patience(connect=0.2, dynamodb=0.2, s3=0.2, attempts=2)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        aws = aws_at(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        hanging = Services(services.settings, replace(aws, patience=patience), clock)
+        app = create_app(lambda: hanging, runs, Verifier(TOKENS, clock))
+        started = time.monotonic()
+        answer = TestClient(app).post(URL, headers=bearer(token(clock)), params=QUERY)
+    assert answer.status_code == 503
+    assert time.monotonic() - started < 10
+
+
+def test_the_hooks_patience_ends_before_its_callers() -> None:
+    longest = FOR_REQUESTS.attempts * (FOR_REQUESTS.connect + FOR_REQUESTS.dynamodb)
+    assert longest <= 15
 
 
 def test_a_connection_that_fails_once_is_tried_again(

@@ -36,11 +36,17 @@ def test_an_export_whose_renderer_is_killed_anywhere_is_completed_once(aws_serve
     records = (payment(n, description=DESCRIPTION) for n in range(PAYMENTS))
     store_payments(services, *records)
     chance = random.Random(20261123)
-    sums = set()
+    merchant = {"id": "merchant-1", "webhookURL": "http://127.0.0.1:9/", "webhookSecret": "s" * 32}
+    services.tables.merchants.put(merchant)
+    sums, met_alive = set(), 0
     for number in range(KILLS):
         job = new_job(services, f"export-{number}")
         kill_after(aws_server, chance.uniform(0, 1.5))
+        met_alive += record(services, job.id)["status"] == "processing"
         sums.add(finish(services, job.id))
+    print(f"{met_alive} of {KILLS} kills met the renderer at work")
+    assert met_alive >= KILLS // 3, "the kills come too late to show anything"
+    assert len(services.webhook_queue.due(100)) == KILLS, "each export is announced once"
     assert len(sums) == 1, "every export of the same rows is the same file"
 
 

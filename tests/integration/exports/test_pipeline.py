@@ -8,12 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 from pyarrow import parquet
 
+from remit.aws.query import RawQuery
 from remit.errors import ExportFailed, Interrupted, LeaseLost, StoreUnavailable
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.slices import RenderedSlice, Slice
+from remit.exports.source import key_ranges, query_for
 from remit.services import Services
 from remit.stop import Stop
 from tests.support.clock import ManualClock
@@ -246,12 +248,52 @@ def many(services: Services, count: int, size: int = 30_000) -> list[str]:
     return [record["id"] for record in records]
 
 
+def read_units(services: Services) -> float:
+    """What it costs to read all of the merchant's payments once."""
+    query = RawQuery(services.aws, services.tables.client.meta.endpoint_url, Stop())
+    (keys,) = key_ranges(export_job().request.range)
+    request = query_for(services.tables.payments.name, "merchant-1", keys)
+    return sum(page.capacity_units for page in query.pages(request))
+
+
+@pytest.mark.parametrize("format", ["csv", "json"])
+def test_a_large_export_without_rows_is_an_empty_file(
+    services: Services, clock: ManualClock, format: str
+) -> None:
+    many(services, 120)
+    pipeline = large(services, clock)
+    create(pipeline, format=format, status="canceled")
+
+    pipeline.publish([pipeline.render(piece) for piece in pipeline.prepare(claimed(pipeline))])
+
+    job = finished(services)
+    file = content(services, job["resultKey"])
+    assert job["rows"] == 0
+    assert len(file.splitlines()) == (1 if format == "csv" else 0)
+    assert job["bytes"] == len(file)
+
+
+def test_a_slice_that_is_rendered_twice_counts_once(services: Services, clock: ManualClock) -> None:
+    many(services, 120)
+    pipeline = large(services, clock)
+    create(pipeline)
+    (first, *_) = pipeline.prepare(claimed(pipeline))
+
+    once = pipeline.render(first)
+    again = pipeline.render(first)
+
+    item = services.tables.export_jobs.get("export-1") or {}
+    assert once == again
+    assert (item["slicesDone"], item["progressRows"]) == (frozenset({0}), once.rows)
+
+
 @pytest.mark.parametrize("format", ["csv", "json"])
 def test_a_large_export_is_cut_rendered_in_slices_and_composed(
     services: Services, clock: ManualClock, format: str
 ) -> None:
     ids = many(services, 120)
     pipeline = large(services, clock)
+    whole_read = read_units(services)
     create(pipeline, format=format)
 
     slices = pipeline.prepare(claimed(pipeline))
@@ -267,11 +309,13 @@ def test_a_large_export_is_cut_rendered_in_slices_and_composed(
     file = content(services, job["resultKey"])
     manifest = json.loads(content(services, job["manifestKey"]))
     lines = file.decode().splitlines()
-    assert sum(ids[n] in line for n, line in enumerate(lines[-120:])) <= 120
-    found = [ident for ident in ids if ident in file.decode()]
-    assert found == ids
+    key = "payment_id"
+    rows = read_csv(services, job["resultKey"]) if format == "csv" else map(json.loads, lines)
+    assert [row[key] for row in rows] == ids, "each payment once, in the order of the index"
     assert len(lines) == (121 if format == "csv" else 120)
-    assert job["rows"] == manifest["rows"] == 120
+    assert job["rows"] == manifest["rows"] == job["progressRows"] == 120
+    assert job["slicesDone"] == frozenset(range(4))
+    assert manifest["read_capacity_units"] < 1.5 * whole_read, "slices read nothing twice"
     assert job["bytes"] == len(file)
     for segment in manifest["checksums"]["segments"]:
         part = file[segment["offset"] : segment["offset"] + segment["length"]]
@@ -366,6 +410,31 @@ def test_an_outage_does_not_count_as_an_attempt(
 
 def _reset_by_peer(**_: Any) -> None:
     raise EndpointConnectionError(endpoint_url="http://s3")
+
+
+def test_a_permission_that_is_missing_does_not_count_as_an_attempt(
+    services: Services, pipeline: ExportPipeline
+) -> None:
+    create(pipeline)
+    services.s3.delete_bucket(Bucket=services.settings.bucket)
+    for _ in range(services.settings.export_attempts + 2):
+        with pytest.raises(ClientError, match="NoSuchBucket"):
+            pipeline.prepare(claimed(pipeline))
+    assert (services.tables.export_jobs.get("export-1") or {})["status"] == "processing"
+
+
+def test_an_abort_that_fails_does_not_hide_why(
+    services: Services, pipeline: ExportPipeline
+) -> None:
+    good = [payment(n, description="x" * 30_000) for n in range(700)]
+    store_payments(services, *good, payment(999, createdAt="2026-01-30 soon"))
+    create(pipeline)
+    services.s3.meta.events.register("before-call.s3.AbortMultipartUpload", _reset_by_peer)
+
+    with pytest.raises(ExportFailed, match="pay-000999"):
+        pipeline.prepare(claimed(pipeline))
+
+    assert finished(services)["errorCode"] == "malformed_record"
 
 
 def test_a_slice_that_cannot_be_deleted_does_not_undo_the_export(

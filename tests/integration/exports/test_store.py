@@ -9,6 +9,7 @@ from remit.errors import AlreadyExists, ConditionFailed, LeaseLost, NotFound
 from remit.exports.job import MOVES
 from remit.exports.store import IF_FREE_OR_MINE, ExportStore
 from remit.services import Services
+from remit.stop import Stop
 from tests.support.clock import ManualClock
 from tests.support.exports import export_job
 
@@ -73,8 +74,8 @@ def test_jobs_of_another_service_are_adopted_once(store: ExportStore, services: 
     foreign(services, "done", status="completed")
     store.create(export_job("ours"))
 
-    assert store.adopt() == ["theirs"]
-    assert store.adopt() == []
+    assert store.adopt(100, Stop()) == ["theirs"]
+    assert store.adopt(100, Stop()) == []
     assert store.queue.due(10) == ["theirs"]
     claim = store.claim("theirs", "poller")
     assert claim is not None
@@ -86,7 +87,7 @@ def test_a_job_that_its_writer_took_back_is_not_adopted(
 ) -> None:
     foreign(services, "theirs", status="canceled")
     monkeypatch.setattr(store, "_foreign", lambda: iter([{"id": "theirs"}, {"id": "gone"}]))
-    assert store.adopt() == []
+    assert store.adopt(100, Stop()) == []
     assert services.tables.export_jobs.get("gone") is None
 
 
@@ -140,6 +141,44 @@ def test_a_job_is_claimed_from_the_statuses_of_the_table_only(
     )
     claim = store.claim("export-1", "run", IF_FREE_OR_MINE)
     assert (claim is not None) == ("processing" in MOVES.get(status, ()))
+
+
+def test_adoption_has_a_limit_and_listens_to_a_stop(store: ExportStore, services: Services) -> None:
+    for n in range(3):
+        foreign(services, f"theirs-{n}")
+    stopped = Stop()
+    stopped.request()
+    assert store.adopt(100, stopped) == []
+    assert len(store.adopt(2, Stop())) == 2
+    assert len(store.adopt(2, Stop())) == 1
+
+
+def test_an_expired_job_is_neither_adopted_nor_claimed(
+    store: ExportStore, services: Services, clock: ManualClock
+) -> None:
+    foreign(services, "theirs", expiresAt=int(clock().timestamp()) - 1)
+    store.create(export_job())
+    clock.advance(8 * 86_400)
+    assert store.adopt(100, Stop()) == []
+    assert store.queue.due(10) == ["export-1"]
+    assert store.claim("export-1", "poller") is None
+    assert store.drop("export-1")
+    assert store.queue.due(10) == []
+
+
+def test_what_can_never_be_claimed_leaves_the_queue_and_nothing_else_does(
+    store: ExportStore, services: Services
+) -> None:
+    for export_id in ("canceled", "fine"):
+        store.create(export_job(export_id))
+    services.tables.export_jobs.update(
+        "canceled", set={"status": "canceled"}, condition="attribute_exists(#id)"
+    )
+    assert store.drop("canceled")
+    assert not store.drop("fine")
+    item = services.tables.export_jobs.get("canceled") or {}
+    assert (item["status"], "dueShard" in item) == ("canceled", False)
+    assert not store.drop("no-such-export")
 
 
 def test_an_expired_job_is_gone_though_the_table_still_holds_it(

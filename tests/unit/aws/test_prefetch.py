@@ -44,9 +44,19 @@ def test_it_reads_ahead_by_its_depth_and_no_further() -> None:
     assert list(elements) == list(range(10))
 
 
-def test_closing_early_ends_the_thread() -> None:
-    before = threading.active_count()
-    elements = prefetched(iter(int, 1), depth=1)
+def test_closing_early_ends_the_thread_and_does_not_wait_for_it() -> None:
+    slow = threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 1
+        slow.wait(30)
+        yield 2
+
+    elements = prefetched(source(), depth=1)
     next(elements)
     elements.close()
-    assert threading.active_count() == before
+    assert elements._thread.is_alive(), "close has waited"
+    slow.set()
+    elements._thread.join(10)
+    assert not elements._thread.is_alive()
+    assert list(elements) == []

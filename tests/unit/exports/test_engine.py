@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pandas as pd
@@ -73,6 +74,18 @@ def test_a_value_that_does_not_read_names_its_payment(changes: dict[str, Any], r
         rows(page(payment(1), payment(2, **changes)))
     assert caught.value.code == "malformed_record"
     assert f"payment pay-000002: {reason}" in str(caught.value)
+
+
+@pytest.mark.parametrize("filters", [{}, {"min_amount": 1}, {"status": "succeeded"}])
+def test_a_malformed_record_outside_the_range_is_nobodys_business(filters: dict[str, Any]) -> None:
+    outside = payment(2, createdAt="2026-02-01T08:00:00Z", amount="?", updatedAt="later")
+    found = rows(page(outside, payment(1), outside), **filters)
+    assert [row["payment_id"] for row in found] == ["pay-000001"]
+
+
+def test_lower_case_instants_are_instants() -> None:
+    (row,) = rows(page(payment(1, createdAt="2026-01-15t12:00:00z")))
+    assert row["created_at_utc"] == datetime(2026, 1, 15, 12, tzinfo=UTC)
 
 
 def test_a_malformed_record_far_down_is_found_as_well() -> None:

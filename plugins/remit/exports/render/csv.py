@@ -15,7 +15,7 @@ from pyarrow import csv
 from remit.exports.render.arrow import instants_as_text, schema_of, table_of
 from remit.exports.render.base import Renderer
 
-_FORMULA_START = r"^[=+\-@\t\r\n]"
+_FORMULA_START = r"^[=+\-@\t\r\n\x{FF1D}\x{FF0B}\x{FF0D}\x{FF20}]"  # the last four: full width
 _GUARDED = frozenset({"text", "json"})
 
 

@@ -5,10 +5,10 @@ Numbers keep all their digits, and a `json` column is nested, not quoted.
 
 from __future__ import annotations
 
-import duckdb
 import pandas as pd
 import pyarrow as pa
 
+from remit.exports.duck import connect
 from remit.exports.render.arrow import instants_as_text, table_of
 from remit.exports.render.base import Renderer
 
@@ -28,8 +28,7 @@ class NdjsonRenderer(Renderer):
     joinable = True
 
     def _begin(self, first: bool) -> None:  # noqa: ARG002 - NDJSON has no head
-        self._connection = duckdb.connect(config={"threads": 1})
-        self._connection.execute("SET enable_progress_bar = false")
+        self._connection = connect(threads=1)
         members = " || ',' || ".join(
             f"'\"{c.name}\":' || coalesce({_AS_JSON[c.type].format(name=c.name)}, 'null')"
             for c in self._columns

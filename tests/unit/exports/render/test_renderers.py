@@ -79,6 +79,7 @@ def test_csv_is_rfc_4180() -> None:
         ("\t=1", "'\t=1"),
         ("\r=1", "'\r=1"),
         ("\n=1", "'\n=1"),
+        ("＝1+1", "'＝1+1"),  # noqa: RUF001 - full-width, as a spreadsheet also takes it
         ("a=1", "a=1"),
         (" =1", " =1"),
         ("'=1", "'=1"),
@@ -105,7 +106,12 @@ def test_csv_reads_back(rows: list[dict[str, Any]]) -> None:
     assert len(read) == len(rows)
     for found, written in zip(read, rows, strict=True):
         name = written["name"] or ""
-        assert found[0] == ("'" + name if name[:1] in tuple("=+-@\t\r\n") and name else name)
+        assert found[0] == (
+            "'" + name
+            if name[:1] in tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+            and name
+            else name
+        )
         assert found[1] == ("" if written["amount_minor"] is None else str(written["amount_minor"]))
         instant = written["created_at_utc"]
         assert (datetime.fromisoformat(found[2]) if found[2] else None) == instant
