@@ -26,7 +26,8 @@ from remit.webhooks.backoff import RetrySchedule
 from remit.webhooks.chunk import Chunk, Held
 from remit.webhooks.ledger import Ledger, Result, log_attempt
 from remit.webhooks.policy import MOVES, Status, decide
-from remit.webhooks.prepare import Prepared, Preparer, SetAside
+from remit.webhooks.prepare import Postponed, Prepared, Preparer, SetAside
+from remit.webhooks.record import Webhook
 from remit.webhooks.sender import TOTAL_REQUESTS, Outcome, Sender
 
 log = logging.getLogger(__name__)
@@ -151,42 +152,59 @@ class _Try:
 
     async def _begin(self, held: Held) -> Claim | None:
         claimed_at = self._clock()
+        begun: Claim | Result
         try:
-            claim = await self._in_pool(lambda: self._claim_unless_stopped(held))
+            begun = await self._in_pool(lambda: self._claim_unless_stopped(held))
         except Interrupted:
             return None
         except StoreUnavailable as error:
-            log.warning("webhook=%s not claimed: %s", held.id, error)
-            del self._waiting[held.id]
-            self._counts[Result.UNRECORDED] += 1
-            return None
+            log.warning("webhook=%r not claimed: %s", held.id, error)
+            begun = Result.UNRECORDED
+        except Exception:
+            log.exception("webhook=%r could not be claimed", held.id)
+            begun = Result.ERROR
         del self._waiting[held.id]
-        if claim is None:
-            self._counts[Result.LOST] += 1
-        else:
-            self._open[held.id] = _Open(claim, claimed_at)
-        return claim
+        if isinstance(begun, Result):
+            self._counts[begun] += 1
+            return None
+        self._open[held.id] = _Open(begun, claimed_at)
+        return begun
 
-    def _claim_unless_stopped(self, held: Held) -> Claim | None:
+    def _claim_unless_stopped(self, held: Held) -> Claim | Result:
         if self._stop.requested:
             raise Interrupted("asked to stop")
         return self._ledger.begin(held)
 
-    async def _attempt(self, item: Prepared | SetAside) -> None:
+    async def _attempt(self, item: Prepared | SetAside | Postponed) -> None:
         match item:
             case SetAside(claim, reason):
                 await self._record(
                     claim, lambda: self._ledger.set_aside(claim, Status.FAILED, reason)
                 )
-            case Prepared(claim, webhook) if not MOVES[webhook.status]:
+            case Prepared(claim, webhook) | Postponed(claim, webhook) if not MOVES[webhook.status]:
                 await self._record(claim, lambda: self._ledger.drop(claim))
-            case Prepared(claim, webhook) if webhook.expires_at <= self._clock():
+            case Prepared(claim, webhook) | Postponed(claim, webhook) if (
+                webhook.expires_at <= self._clock()
+            ):
                 reason = f"not delivered in {webhook.attempts - 1} attempts"
                 await self._record(
                     claim, lambda: self._ledger.set_aside(claim, Status.EXPIRED, reason)
                 )
+            case Postponed(claim, webhook):
+                due_at = self._later(webhook)
+                await self._record(
+                    claim, lambda: self._ledger.put_back(claim, due_at, attempted=False)
+                )
             case Prepared():
                 await self._send(item)
+
+    def _later(self, webhook: Webhook) -> datetime:
+        """When to look again at a webhook that no attempt was made of: after as long as it has
+        waited already, within the bounds of the schedule's tail."""
+        now, schedule = self._clock(), self._schedule
+        waited = now - (webhook.expires_at - self._settings.webhook_lifetime)
+        wait = min(max(waited, schedule.tail), schedule.tail_cap)
+        return min(now + wait * (1 + schedule.jitter * self._random()), webhook.expires_at)
 
     async def _send(self, item: Prepared) -> None:
         opened = self._open.get(item.claim.key)
@@ -247,7 +265,15 @@ class _Try:
     async def _record(self, claim: Claim, write: Callable[[], Result]) -> None:
         # From here on there is an outcome, so it is written and no longer given back.
         if self._open.pop(claim.key, None) is not None:
-            self._counts[await self._in_pool(write)] += 1
+            self._counts[await self._written(claim.key, write)] += 1
+
+    async def _written(self, key: str, write: Callable[[], Result]) -> Result:
+        try:
+            return await self._in_pool(write)
+        except Exception:
+            # As with the attempt itself: it concerns this webhook and none of its siblings.
+            log.exception("webhook=%r could not be recorded", key)
+            return Result.ERROR
 
     async def _until_done_or_stopped(self, work: asyncio.Task[None]) -> None:
         while not work.done() and not self._stop.requested:
@@ -285,7 +311,7 @@ class _Try:
             return lambda: self._ledger.put_back(claim, due_at, attempted=attempted)
 
         self._counts.update(
-            await asyncio.gather(*(self._in_pool(write(*claim)) for claim in claims))
+            await asyncio.gather(*(self._written(claim[0].key, write(*claim)) for claim in claims))
         )
 
     async def _in_pool(self, call: Callable[[], T]) -> T:

@@ -40,9 +40,15 @@ def endpoints_in(merchant: Item) -> list[Endpoint]:
 
 
 def secret_in(merchant: Item) -> str | None:
-    """The secret that a `Merchants` record holds; None if there is none that can be used."""
+    """The secret that a `Merchants` record holds as plain text; None if there is none."""
     secret = merchant.get("webhookSecret")
     return secret if isinstance(secret, str) and secret else None
+
+
+def has_unreadable_secret(merchant: Item) -> bool:
+    """Whether there is a secret that is not text, as of a platform that encrypts it."""
+    secret = merchant.get("webhookSecret")
+    return secret is not None and not isinstance(secret, str)
 
 
 def check_url(url: str, *, allow_http: bool) -> None:
@@ -50,7 +56,7 @@ def check_url(url: str, *, allow_http: bool) -> None:
 
     Raises:
         InvalidRequest: it is not HTTPS (or HTTP, where a deployment allows that), has credentials
-            or no host, or is over 2,048 characters.
+            or no host, or is over 2,048 characters. The address behind the host is not looked at.
     """
     if (fault := _fault(url, {"https", "http"} if allow_http else {"https"})) is not None:
         allowed = f"an https:// URL without credentials, of at most {MAX_URL_LENGTH} characters"

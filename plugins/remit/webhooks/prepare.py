@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from remit.aws.items import Item
@@ -12,9 +13,14 @@ from remit.errors import InvalidRequest
 from remit.queue import Claim
 from remit.settings import Settings
 from remit.webhooks import signing
-from remit.webhooks.endpoint import check_url, secret_in
+from remit.webhooks.endpoint import check_url, has_unreadable_secret, secret_in
 from remit.webhooks.record import Unsendable, Webhook, read_record
 from remit.webhooks.sender import Request
+
+log = logging.getLogger(__name__)
+
+MAX_KEY_BYTES = 2048
+"""DynamoDB's limit of a hash key. A key beyond it makes DynamoDB refuse the whole batch."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,14 @@ class SetAside:
     reason: str
 
 
+@dataclass(frozen=True)
+class Postponed:
+    """A claimed webhook that can be sent once the deployment is mended."""
+
+    claim: Claim
+    webhook: Webhook
+
+
 class Preparer:
     """Reads what the webhooks of one chunk need; a merchant is read once per chunk."""
 
@@ -48,32 +62,29 @@ class Preparer:
         self._tables = tables
         self._settings = settings
         self._merchants: dict[str, Item] = {}
+        self._reported: set[str] = set()
 
-    def prepare(self, claims: Sequence[Claim]) -> list[Prepared | SetAside]:
+    def prepare(self, claims: Sequence[Claim]) -> list[Prepared | SetAside | Postponed]:
         """One result per claim. A record that cannot be sent never keeps the others from it.
 
         Raises:
             StoreUnavailable: the events or merchants could not be read.
         """
-        results: list[Prepared | SetAside] = []
+        results: list[Prepared | SetAside | Postponed] = []
         readable: list[tuple[Claim, Webhook]] = []
         for claim in claims:
             try:
                 readable.append((claim, self._read(claim)))
             except Unsendable as error:
                 results.append(SetAside(claim, error.reason))
+            except Exception as error:
+                log.exception("webhook=%r cannot be read", claim.key)
+                results.append(SetAside(claim, f"it cannot be read: {type(error).__name__}"))
         webhooks = [webhook for _, webhook in readable]
         events = self._tables.events.get_many(w.event_id for w in webhooks if w.event_id)
         unknown = {w.merchant_id for w in webhooks} - self._merchants.keys()
         self._merchants |= self._tables.merchants.get_many(unknown)
-        for claim, webhook in readable:
-            try:
-                body, secret = self._body(webhook, events), self._secret(webhook)
-            except Unsendable as error:
-                results.append(SetAside(claim, error.reason))
-            else:
-                results.append(Prepared(claim, webhook, body, secret))
-        return results
+        return results + [self._complete(claim, webhook, events) for claim, webhook in readable]
 
     def _read(self, claim: Claim) -> Webhook:
         webhook = read_record(claim.item, self._settings.webhook_lifetime)
@@ -81,9 +92,23 @@ class Preparer:
             check_url(webhook.url, allow_http=self._settings.webhook_allow_http)
         except InvalidRequest as error:
             raise Unsendable(str(error)) from None
+        if webhook.event_id is not None and len(webhook.event_id.encode()) > MAX_KEY_BYTES:
+            raise Unsendable("eventID is longer than a key can be")
         return webhook
 
-    def _body(self, webhook: Webhook, events: dict[str, Item]) -> bytes:
+    def _complete(
+        self, claim: Claim, webhook: Webhook, events: Mapping[str, Item]
+    ) -> Prepared | SetAside | Postponed:
+        merchant = self._merchants.get(webhook.merchant_id, {})
+        if has_unreadable_secret(merchant):
+            self._report_secret(merchant)
+            return Postponed(claim, webhook)
+        try:
+            return Prepared(claim, webhook, self._body(webhook, events), self._secret(merchant))
+        except Unsendable as error:
+            return SetAside(claim, error.reason)
+
+    def _body(self, webhook: Webhook, events: Mapping[str, Item]) -> bytes:
         payload = webhook.payload
         if webhook.event_id is not None:
             payload = events.get(webhook.event_id, {}).get("payload")
@@ -91,8 +116,20 @@ class Preparer:
             raise Unsendable(f"the event {webhook.event_id} is not there")
         return payload.encode()
 
-    def _secret(self, webhook: Webhook) -> str:
-        secret = secret_in(self._merchants.get(webhook.merchant_id, {}))
+    def _secret(self, merchant: Item) -> str:
+        secret = secret_in(merchant)
         if secret is None:
             raise Unsendable("the endpoint has no secret, and nothing is sent unsigned")
         return secret
+
+    def _report_secret(self, merchant: Item) -> None:
+        """Once per merchant and chunk: many webhooks wait for the same secret."""
+        if merchant["id"] in self._reported:
+            return
+        self._reported.add(merchant["id"])
+        log.error(
+            "merchant=%s: webhookSecret is %s and not text, as Remit reads it; "
+            "the merchant's webhooks wait until it is",
+            merchant["id"],
+            type(merchant["webhookSecret"]).__name__,
+        )

@@ -1,0 +1,274 @@
+"""What is wrong with one webhook stays with that one, whatever DynamoDB says about it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from remit.clock import format_instant, parse_instant
+from remit.queue import SHARDS
+from remit.services import Services
+from remit.stop import Stop
+from remit.webhooks.chunk import Chunk
+from remit.webhooks.delivery import deliver
+from tests.support.clock import ManualClock
+from tests.support.webhooks import (
+    NOW,
+    SECRET,
+    Answer,
+    Received,
+    Receiver,
+    add_merchant,
+    publish,
+    queued_webhook,
+)
+
+EARLY = NOW - timedelta(hours=1)
+PAYLOAD = "x" * 402_000
+"""With the rest of the record, 4,096 bytes of an answer are more than moto's 405,000 bytes."""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver().running() as running:
+        yield running
+
+
+def one_try(services: Services) -> dict[str, int]:
+    chunk = Chunk.due(services.webhook_queue, 500, range(SHARDS), services.clock())
+    return deliver(
+        services, chunk, Stop(), save=lambda _: None, last_try=True, rand=lambda: 0.0
+    ).counts
+
+
+def record(services: Services, key: str) -> dict[str, Any]:
+    return services.tables.webhooks.get(key) or {}
+
+
+def add_poison(services: Services, receiver: Receiver, **changes: Any) -> None:
+    services.tables.webhooks.put(
+        queued_webhook("poison", receiver.url(), EARLY, payload=PAYLOAD, **changes)
+    )
+
+
+def answering(status: int) -> Any:
+    """An answer whose excerpt does not fit into the poison record."""
+    return lambda *_: Answer(status, b"y" * 4096)
+
+
+def when_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """An event that is set once DynamoDB has refused a write of a webhook."""
+    refused, update = threading.Event(), services.tables.webhooks.update
+
+    def watched(*arguments: Any, **change: Any) -> Any:
+        try:
+            return update(*arguments, **change)
+        except ClientError:
+            refused.set()
+            raise
+
+    monkeypatch.setattr(services.tables.webhooks, "update", watched)
+    return refused
+
+
+def test_a_refused_outcome_is_recorded_in_short_and_its_siblings_go_on(
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = when_refused(services, monkeypatch)
+
+    def answer(received: Received, _: int) -> Answer:
+        if received.id == "poison":
+            return Answer(200, b"y" * 4096)
+        # Siblings are in flight while the outcome of the poison one is refused.
+        assert refused.wait(10)
+        return Answer()
+
+    receiver.behaviour = answer
+    add_merchant(services, receiver.url())
+    add_poison(services, receiver)
+    healthy = {publish(services, number) for number in range(30)}
+    assert one_try(services) == {"delivered": 31}
+    assert refused.is_set()
+    assert Counter(receiver.ids()) == Counter(healthy | {"poison"})
+    for key in healthy | {"poison"}:
+        stored = record(services, key)
+        assert (stored["status"], stored["attempts"], stored["responseCode"]) == (
+            "delivered",
+            1,
+            200,
+        )
+        assert {"claim", "dueShard", "dueAt"}.isdisjoint(stored)
+    assert one_try(services) == {}
+
+
+def test_a_refused_failure_is_released_until_it_expires(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    receiver.behaviour = answering(500)
+    add_merchant(services, receiver.url())
+    add_poison(services, receiver)
+    assert one_try(services) == {"released": 1}
+    stored = record(services, "poison")
+    assert (stored["status"], stored["attempts"], stored["responseCode"]) == ("pending", 1, 500)
+    assert stored["dueAt"] == format_instant(NOW + timedelta(seconds=2))
+    assert "claim" not in stored
+    clock.advance(79_997)
+    assert one_try(services) == {"expired": 1}
+    stored = record(services, "poison")
+    assert (stored["status"], stored["reason"]) == ("expired", "not delivered in 2 attempts")
+    assert {"claim", "dueShard", "dueAt"}.isdisjoint(stored)
+    assert receiver.ids() == ["poison", "poison"]
+
+
+def test_a_refused_dead_letter_keeps_the_start_of_its_reason(
+    services: Services, receiver: Receiver
+) -> None:
+    receiver.behaviour = answering(410)
+    add_merchant(services, receiver.url())
+    add_poison(services, receiver)
+    assert one_try(services) == {"set_aside": 1}
+    stored = record(services, "poison")
+    assert (stored["status"], stored["responseCode"]) == ("failed", 410)
+    assert stored["reason"] == "the endpoint answered 410: gone for good"
+    assert "dueAt" not in stored
+
+
+def refusing(what: str) -> ClientError:
+    answer = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded …"}}
+    return ClientError(answer, what)
+
+
+def test_what_cannot_be_claimed_leaves_the_queue(
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = services.webhook_queue.claim
+
+    def limited(key: str, *arguments: Any, **more: Any) -> Any:
+        if key == "poison":
+            raise refusing("UpdateItem")
+        return claim(key, *arguments, **more)
+
+    monkeypatch.setattr(services.webhook_queue, "claim", limited)
+    add_merchant(services, receiver.url())
+    add_poison(services, receiver)
+    key = publish(services)
+    assert one_try(services) == {"delivered": 1, "set_aside": 1}
+    assert receiver.ids() == [key]
+    stored = record(services, "poison")
+    assert (stored["status"], stored["attempts"]) == ("failed", 0)
+    assert stored["reason"] == "DynamoDB refuses its claim"
+    assert {"claim", "dueShard", "dueAt"}.isdisjoint(stored)
+    assert one_try(services) == {}
+
+
+def test_a_held_one_that_cannot_be_claimed_again_is_left_to_whoever_holds_it_now(
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, receiver.url())
+    add_poison(services, receiver, claim="another's")
+    before = record(services, "poison")
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        services.tables.webhooks.update(
+            "poison",
+            set={"dueAt": format_instant(NOW + timedelta(seconds=60))},
+            condition="attribute_exists(#id)",
+        )
+        raise refusing("UpdateItem")
+
+    monkeypatch.setattr(services.webhook_queue, "claim", refuse)
+    assert one_try(services) == {"lost": 1}
+    assert record(services, "poison") == {**before, "dueAt": format_instant(NOW.replace(minute=1))}
+
+
+@pytest.mark.parametrize(
+    ("write", "received"), [("claim", 0), ("finish", 1)], ids=["claiming", "recording"]
+)
+def test_the_unexpected_is_logged_with_the_id_and_counted(
+    services: Services,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    write: str,
+    received: int,
+) -> None:
+    add_merchant(services, receiver.url())
+    odd, fine = publish(services, 1), publish(services, 2)
+    call = getattr(services.webhook_queue, write)
+
+    def fail(claim: Any, *arguments: Any, **more: Any) -> Any:
+        if odd in (claim, getattr(claim, "key", None)):
+            raise RuntimeError("peculiar")
+        return call(claim, *arguments, **more)
+
+    monkeypatch.setattr(services.webhook_queue, write, fail)
+    assert one_try(services) == {"delivered": 1, "error": 1}
+    assert Counter(receiver.ids()) == Counter({fine: 1, odd: received})
+    (logged,) = (entry for entry in caplog.records if entry.levelno == logging.ERROR)
+    assert odd in logged.getMessage()
+    assert logged.exc_info
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"payload": {"amount": b"\x00"}}, {"eventID": "e" * 2049}],
+    ids=["payload of bytes", "event id"],
+)
+def test_what_reading_stumbles_over_is_set_aside(
+    services: Services, receiver: Receiver, changes: dict[str, Any]
+) -> None:
+    add_merchant(services, receiver.url())
+    services.tables.webhooks.put(queued_webhook("poison", receiver.url(), EARLY, **changes))
+    key = publish(services)
+    assert one_try(services) == {"delivered": 1, "set_aside": 1}
+    assert receiver.ids() == [key]
+    assert record(services, "poison")["reason"]
+
+
+@pytest.mark.parametrize("secret", [b"\x01\x02", {"kms": "AQID"}, 7_654_321], ids=str)
+def test_a_secret_that_is_not_text_lets_webhooks_wait_until_it_is(
+    services: Services,
+    receiver: Receiver,
+    clock: ManualClock,
+    caplog: pytest.LogCaptureFixture,
+    secret: Any,
+) -> None:
+    add_merchant(services, receiver.url(), webhookSecret=secret)
+    keys = {publish(services, number) for number in range(3)}
+    assert one_try(services) == {"put_back": 3}
+    (logged,) = (entry for entry in caplog.records if entry.levelno == logging.ERROR)
+    assert "merchant=merchant-1: webhookSecret is" in logged.getMessage()
+    assert str(secret) not in caplog.text
+    for key in keys:
+        stored = record(services, key)
+        assert (stored["status"], stored["attempts"]) == ("pending", 0)
+        assert stored["dueAt"] == format_instant(NOW + timedelta(minutes=1))
+        assert "claim" not in stored
+    clock.advance(60)
+    add_merchant(services, receiver.url(), webhookSecret=SECRET)
+    assert one_try(services) == {"delivered": 3}
+
+
+def test_the_wait_for_a_secret_grows_up_to_an_hour_and_ends_with_the_webhook(
+    services: Services, receiver: Receiver, clock: ManualClock
+) -> None:
+    add_merchant(services, receiver.url(), webhookSecret=b"\x01")
+    key = publish(services)
+    due, waits = NOW, []
+    while one_try(services) == {"put_back": 1}:
+        later = parse_instant(record(services, key)["dueAt"])
+        waits.append((later - due) / timedelta(minutes=1))
+        due = clock.now = later
+    assert waits[:8] == [1, 1, 2, 4, 8, 16, 32, 60]
+    assert set(waits[8:-1]) == {60}
+    stored = record(services, key)
+    assert (stored["status"], stored["attempts"]) == ("expired", 0)
+    assert due == NOW + timedelta(hours=24)
+    assert receiver.received == []
