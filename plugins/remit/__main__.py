@@ -1,7 +1,7 @@
 """`python -m remit`: tokens for development, and the tables and the bucket.
 
 python -m remit token --merchant merchant-001        a token, made with JWT_SECRET and its kin
-python -m remit infra apply                          create what infra/ declares and is missing
+python -m remit infra apply                          create and complete what infra/ declares
 python -m remit infra adopt                          add Remit's indexes to existing tables
 """
 
@@ -15,7 +15,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from remit.clock import system_clock
-from remit.errors import RemitError
+from remit.errors import ConfigurationError, RemitError
 from remit.stop import stop_on_sigterm
 
 
@@ -34,8 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _token(options: argparse.Namespace) -> None:
     from remit.auth import TokenSettings, mint
 
+    settings = TokenSettings.from_environment()
+    longest = settings.max_lifetime // timedelta(minutes=1)
+    if not 1 <= options.minutes <= longest:
+        raise ConfigurationError(
+            f"--minutes is {options.minutes}: the hook takes no token that lives longer than "
+            f"{longest} minutes, and none that lives less than 1 is of use"
+        )
     token = mint(
-        TokenSettings.from_environment(),
+        settings,
         options.merchant,
         permissions=options.permissions.split(","),
         now=system_clock(),
@@ -50,14 +57,13 @@ def _infra(options: argparse.Namespace) -> None:
     from remit.services import Services
 
     services = Services.from_environment()
-    settings = services.settings
-    parameters = {"TablePrefix": settings.table_prefix, "BucketName": settings.bucket}
+    parameters = cloudformation.parameters_of(services.settings)
     if options.action == "apply":
         done = cloudformation.apply(services.aws, parameters)
     else:
         with stop_on_sigterm() as stop:
             done = cloudformation.adopt(services.aws, parameters, stop)
-    print("\n".join(f"created {thing}" for thing in done) or "nothing was missing")
+    print("\n".join(done) or "nothing was missing")
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(

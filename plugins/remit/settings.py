@@ -34,7 +34,9 @@ class Settings:
         "REMIT_LINK_SECONDS", timedelta(hours=1), "lifetime of a download link (at most 7 days)"
     )
     export_retention: timedelta = _setting(
-        "REMIT_EXPORT_RETENTION_SECONDS", timedelta(days=7), "how long a job and its file are kept"
+        "REMIT_EXPORT_RETENTION_SECONDS",
+        timedelta(days=7),
+        "how long a job and its file are kept; `RetentionDays` of the bucket: a day more",
     )
     max_range: timedelta = _setting(
         "REMIT_MAX_RANGE_SECONDS",
@@ -91,7 +93,7 @@ class Settings:
         "REMIT_WEBHOOK_LIFETIME_SECONDS", timedelta(hours=24), "then a webhook expires"
     )
     webhook_allow_http: bool = _setting(
-        "REMIT_WEBHOOK_ALLOW_HTTP", False, "deliver to http:// and loopback (development only)"
+        "REMIT_WEBHOOK_ALLOW_HTTP", False, "deliver to http:// URLs too (development only)"
     )
     grace: timedelta = _setting(
         "REMIT_GRACE_SECONDS",

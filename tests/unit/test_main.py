@@ -28,6 +28,18 @@ def test_token_prints_a_token_for_the_merchant(
     assert claims["email"] == "a@example.com"
 
 
+@pytest.mark.parametrize("minutes", ["61", "600", "0", "-5"])
+def test_a_token_that_the_hook_would_refuse_is_not_made(
+    secret: str, minutes: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["token", "--merchant", "merchant-1", "--minutes", minutes]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"remit token: --minutes is {minutes}: ")
+    assert "60 minutes" in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
 def test_without_a_secret_the_reason_is_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

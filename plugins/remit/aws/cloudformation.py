@@ -9,16 +9,20 @@ that the templates use and refuses everything else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
-from remit.aws.session import Aws
+from remit.aws.session import Aws, store_errors
 from remit.errors import ConfigurationError, Interrupted
+from remit.settings import Settings
 from remit.stop import Stop
 
 log = logging.getLogger(__name__)
@@ -37,6 +41,20 @@ class Resource:
     properties: dict[str, Any]
 
 
+def parameters_of(settings: Settings) -> dict[str, str]:
+    """The parameters of the templates as a deployment's settings have them.
+
+    The bucket removes a file at a midnight after so many days; a day more than the retention, so
+    that it is never before the job itself expires.
+    """
+    days = math.ceil(settings.export_retention / timedelta(days=1)) + 1
+    return {
+        "TablePrefix": settings.table_prefix,
+        "BucketName": settings.bucket,
+        "RetentionDays": str(days),
+    }
+
+
 def load(path: Path, parameters: Mapping[str, str]) -> list[Resource]:
     """The resources of a template, `Ref` and `Fn::Sub` resolved.
 
@@ -44,7 +62,7 @@ def load(path: Path, parameters: Mapping[str, str]) -> list[Resource]:
         ConfigurationError: the template uses something that this applier does not know.
     """
     template = yaml.safe_load(path.read_text(encoding="utf-8"))
-    defaults = {name: spec["Default"] for name, spec in template["Parameters"].items()}
+    defaults = {name: str(spec["Default"]) for name, spec in template["Parameters"].items()}
     values = {**defaults, **{k: v for k, v in parameters.items() if k in defaults}}
     resources = []
     for name, body in template["Resources"].items():
@@ -56,16 +74,35 @@ def load(path: Path, parameters: Mapping[str, str]) -> list[Resource]:
 
 
 def apply(aws: Aws, parameters: Mapping[str, str]) -> list[str]:
-    """Create every table, index and bucket that does not exist; returns what was created."""
-    dynamodb, s3 = aws.client("dynamodb"), aws.client("s3")
-    created = []
+    """Create every table, index and bucket that does not exist, and complete what does.
+
+    Completed are the time to live of a table and the bucket's rules, encryption and access block,
+    which an earlier run may not have come to. Returns what was done.
+
+    Raises:
+        StoreUnavailable: AWS is out of reach.
+        ConfigurationError: AWS refuses, for want of a permission or because of a parameter.
+    """
+    with _answers("use AWS"):
+        dynamodb, s3 = aws.client("dynamodb"), aws.client("s3")
+    done = []
     for resource in _all_resources(parameters):
+        properties = resource.properties
         if resource.kind == "AWS::DynamoDB::Table":
-            if _create_table(dynamodb, resource.properties):
-                created.append(f"table {resource.properties['TableName']}")
-        elif _create_bucket(s3, resource.properties, aws.region):
-            created.append(f"bucket {resource.properties['BucketName']}")
-    return created
+            name = f"table {properties['TableName']}"
+            with _answers(f"apply the {name}"):
+                created = _create_table(dynamodb, properties)
+                completed = _complete_table(dynamodb, properties)
+        else:
+            name = f"bucket {properties['BucketName']}"
+            with _answers(f"apply the {name}"):
+                created = _create_bucket(s3, properties, aws.region)
+                completed = _complete_bucket(s3, properties)
+        if created:
+            done.append(f"created {name}")
+        elif completed:
+            done.append(f"updated {name}: {', '.join(completed)}")
+    return done
 
 
 def adopt(aws: Aws, parameters: Mapping[str, str], stop: Stop) -> list[str]:
@@ -73,18 +110,35 @@ def adopt(aws: Aws, parameters: Mapping[str, str], stop: Stop) -> list[str]:
 
     DynamoDB builds an index in the background and allows one creation per table at once, so each
     is waited for; on a large table that takes hours. It can be stopped and started again.
+
+    Raises:
+        StoreUnavailable: AWS is out of reach.
+        ConfigurationError: AWS refuses, for want of a permission or because of a parameter.
     """
-    dynamodb = aws.client("dynamodb")
-    added = []
+    with _answers("use AWS"):
+        dynamodb = aws.client("dynamodb")
+    done = []
     for resource in load(TEMPLATES / "seed.yaml", parameters):
         properties = resource.properties
         for index in properties.get("GlobalSecondaryIndexes", []):
             if index["IndexName"] not in _SEED_TABLE_INDEXES:
                 continue
-            if _add_index(dynamodb, properties, index):
-                added.append(f"{properties['TableName']} {index['IndexName']}")
-            _wait_for_index(dynamodb, properties["TableName"], index["IndexName"], stop)
-    return added
+            name = f"index {index['IndexName']} of {properties['TableName']}"
+            with _answers(f"add the {name}"):
+                if _add_index(dynamodb, properties, index):
+                    done.append(f"created {name}")
+                _wait_for_index(dynamodb, properties["TableName"], index["IndexName"], stop)
+    return done
+
+
+@contextmanager
+def _answers(action: str) -> Iterator[None]:
+    """Every error of AWS as one of Remit's own, with one line that says what could not be done."""
+    try:
+        with store_errors(action):
+            yield
+    except (BotoCoreError, ClientError) as error:
+        raise ConfigurationError(f"could not {action}: {' '.join(str(error).split())}") from error
 
 
 def _all_resources(parameters: Mapping[str, str]) -> Iterator[Resource]:
@@ -117,11 +171,20 @@ def _create_table(dynamodb: Any, properties: dict[str, Any]) -> bool:
         if error.response["Error"]["Code"] == "ResourceInUseException":
             return False
         raise
+    return True
+
+
+def _complete_table(dynamodb: Any, properties: dict[str, Any]) -> list[str]:
     name = properties["TableName"]
     dynamodb.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
-    if ttl := properties.get("TimeToLiveSpecification"):
-        dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=ttl)
-    return True
+    declared = properties.get("TimeToLiveSpecification")
+    if declared is None:
+        return []
+    present = dynamodb.describe_time_to_live(TableName=name)["TimeToLiveDescription"]
+    if present["TimeToLiveStatus"] in {"ENABLED", "ENABLING"}:
+        return []
+    dynamodb.update_time_to_live(TableName=name, TimeToLiveSpecification=declared)
+    return ["time to live"]
 
 
 def _create_bucket(s3: Any, properties: dict[str, Any], region: str) -> bool:
@@ -131,23 +194,63 @@ def _create_bucket(s3: Any, properties: dict[str, Any], region: str) -> bool:
         return False
     location = {"CreateBucketConfiguration": {"LocationConstraint": region}}
     s3.create_bucket(Bucket=name, **({} if region == "us-east-1" else location))
-    encryption = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    return True
+
+
+def _complete_bucket(s3: Any, properties: dict[str, Any]) -> list[str]:
+    name = properties["BucketName"]
+    steps = {
+        "encryption": _encrypt(s3, name, properties["BucketEncryption"]),
+        "access block": _block_access(s3, name, properties["PublicAccessBlockConfiguration"]),
+        "lifecycle": _set_lifecycle(s3, name, properties["LifecycleConfiguration"]),
+    }
+    return [what for what, changed in steps.items() if changed]
+
+
+def _encrypt(s3: Any, bucket: str, declared: dict[str, Any]) -> bool:
+    """Encryption that is there already stays: it may be with a key of one's own."""
+    missing = "ServerSideEncryptionConfigurationNotFoundError"
+    if _present(s3.get_bucket_encryption, bucket, missing) is not None:
+        return False
     rules = [
         {"ApplyServerSideEncryptionByDefault": rule["ServerSideEncryptionByDefault"]}
-        for rule in encryption
+        for rule in declared["ServerSideEncryptionConfiguration"]
     ]
-    s3.put_bucket_encryption(Bucket=name, ServerSideEncryptionConfiguration={"Rules": rules})
-    s3.put_public_access_block(
-        Bucket=name,
-        PublicAccessBlockConfiguration=properties["PublicAccessBlockConfiguration"],
-    )
+    s3.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+    return True
+
+
+def _block_access(s3: Any, bucket: str, declared: dict[str, Any]) -> bool:
+    missing = "NoSuchPublicAccessBlockConfiguration"
+    present = _present(s3.get_public_access_block, bucket, missing) or {}
+    if present.get("PublicAccessBlockConfiguration") == declared:
+        return False
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=declared)
+    return True
+
+
+def _set_lifecycle(s3: Any, bucket: str, declared: dict[str, Any]) -> bool:
+    """The declared rules take the place of those with the same ids; others stay."""
+    missing = "NoSuchLifecycleConfiguration"
+    present = _present(s3.get_bucket_lifecycle_configuration, bucket, missing) or {}
+    before = {rule["ID"]: rule for rule in present.get("Rules", [])}
+    after = before | {rule["Id"]: _lifecycle_rule(rule) for rule in declared["Rules"]}
+    if after == before:
+        return False
     s3.put_bucket_lifecycle_configuration(
-        Bucket=name,
-        LifecycleConfiguration={
-            "Rules": [_lifecycle_rule(r) for r in properties["LifecycleConfiguration"]["Rules"]]
-        },
+        Bucket=bucket, LifecycleConfiguration={"Rules": list(after.values())}
     )
     return True
+
+
+def _present(get: Callable[..., dict[str, Any]], bucket: str, missing: str) -> Any:
+    """A part of a bucket's configuration; None if S3 answers with the code of a missing one."""
+    try:
+        return get(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == missing:
+            return None
+        raise
 
 
 def _lifecycle_rule(declared: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +261,7 @@ def _lifecycle_rule(declared: dict[str, Any]) -> dict[str, Any]:
         "Filter": {"Prefix": declared.get("Prefix", "")},
     }
     if days := declared.get("ExpirationInDays"):
-        rule["Expiration"] = {"Days": days}
+        rule["Expiration"] = {"Days": int(days)}  # a parameter is text
     if abort := declared.get("AbortIncompleteMultipartUpload"):
         rule["AbortIncompleteMultipartUpload"] = abort
     return rule
