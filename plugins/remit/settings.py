@@ -38,10 +38,10 @@ class Settings:
         timedelta(days=7),
         "how long a job and its file are kept; `RetentionDays` of the bucket: a day more",
     )
-    max_range: timedelta = _setting(
-        "REMIT_MAX_RANGE_SECONDS",
-        timedelta(days=366),
-        "the longest range of a merchant's export (366 days); `history` in a token lifts it",
+    max_range_days: int = _setting(
+        "REMIT_MAX_RANGE_DAYS",
+        366,
+        "the longest range of a merchant's export; the permission `history` lifts it",
     )
     export_lease: timedelta = _setting(
         "REMIT_EXPORT_LEASE_SECONDS",

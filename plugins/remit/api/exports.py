@@ -66,7 +66,7 @@ class ExportApi:
         request = parse_request(values, self._reports)
         self._check_permission(caller, request.report)
         if not caller.may(HISTORY):
-            check_length(request, self._services.settings.max_range)
+            check_length(request, self._services.settings.max_range_days)
         now = self._services.clock()
         job = ExportJob(
             id=export_id(now),

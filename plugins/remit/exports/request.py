@@ -116,20 +116,19 @@ def parse_request(values: Mapping[str, Any], reports: Collection[str]) -> Export
     return request
 
 
-def check_length(request: ExportRequest, limit: timedelta) -> None:
+def check_length(request: ExportRequest, days: int) -> None:
     """Hold a merchant to the longest range that one export may have.
 
     Raises:
         InvalidRequest: the range is longer.
     """
     span = request.range
-    if span.end - span.start > limit:
-        days = (span.end - span.start).days
+    if span.end - span.start > timedelta(days=days):
         raise InvalidRequest(
             FieldError(
                 "end_date",
-                f"the range is {days} days long",
-                f"at most {limit.days} days; the permission 'history' lifts the limit",
+                f"the range is {(span.end - span.start).days} days long",
+                f"at most {days} days; the permission 'history' lifts the limit",
             )
         )
 
