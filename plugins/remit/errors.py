@@ -5,6 +5,7 @@ RemitError
 ├── Refusal                 terminal: the caller has to change something
 │   ├── InvalidRequest          a field has a value that is not allowed
 │   ├── NotAuthenticated        no proof of who is calling
+│   ├── NotPermitted            the caller lacks a permission
 │   └── NotFound                no such thing, or not yours
 ├── ExportFailed            terminal: this export cannot succeed; the merchant may read why
 ├── Transient               the same call may succeed later
@@ -13,6 +14,7 @@ RemitError
 │   └── Interrupted             asked to stop (SIGTERM) before the work was done
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
+├── RecordRefused           DynamoDB does not take this change of this record: its size, a type
 └── LeaseLost               another worker holds the claim: stop, and change nothing
 """
 
@@ -99,6 +101,11 @@ class ConditionFailed(RemitError):
 
 class AlreadyExists(ConditionFailed):
     """A conditional create found the key taken."""
+
+
+class RecordRefused(RemitError):
+    """DynamoDB does not take a change of one record, whatever its status: it would be too large,
+    or an attribute is of another type than the change needs."""
 
 
 class LeaseLost(RemitError):

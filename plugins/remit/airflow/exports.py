@@ -83,12 +83,11 @@ def export_chunk(pipeline: ExportPipeline, ids: list[str], owner: str) -> list[d
     for export_id in ids:
         if pipeline.stop.requested:
             break  # what is not claimed yet stays due
-        claim = pipeline.store.claim(export_id, owner)
-        if claim is None:  # a run of its own, or another poller, was faster, or nobody ever can
-            pipeline.store.drop(export_id)
-            continue
         try:
-            if pipeline.prepare(claim):
+            claim = pipeline.store.claim(export_id, owner)
+            if claim is None:  # a run of its own, or another poller, was faster, or nobody ever can
+                pipeline.store.drop(export_id)
+            elif pipeline.prepare(claim):
                 generation = pipeline.store.hand_over(claim)
                 runs.append(
                     {

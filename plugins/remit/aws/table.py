@@ -16,7 +16,13 @@ from botocore.exceptions import ClientError
 
 from remit.aws.items import Item, decode_item, encode, encode_item
 from remit.aws.session import store_errors
-from remit.errors import AlreadyExists, ConditionFailed, RemitError, StoreUnavailable
+from remit.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    RecordRefused,
+    RemitError,
+    StoreUnavailable,
+)
 
 _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":(\w+)")
@@ -123,6 +129,7 @@ class Table:
 
         Raises:
             ConditionFailed: the condition does not hold, or there is no such record.
+            RecordRefused: DynamoDB does not take this change of this record.
         """
         with store_errors(f"update {self.name}"):
             try:
@@ -130,8 +137,11 @@ class Table:
                     **self.update_action(key, **change), ReturnValues="ALL_NEW"
                 )
             except ClientError as error:
-                if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                code = error.response["Error"]["Code"]
+                if code == "ConditionalCheckFailedException":
                     raise ConditionFailed(f"{self.name} {key} is in another state") from None
+                if code == "ValidationException":
+                    raise RecordRefused(f"{self.name} {key}: {error}") from error
                 raise
         return decode_item(answer["Attributes"])
 

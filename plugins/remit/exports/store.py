@@ -15,7 +15,7 @@ from typing import Any
 from remit.aws.items import Item
 from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
-from remit.errors import ConditionFailed, LeaseLost, NotFound, Transient
+from remit.errors import ConditionFailed, LeaseLost, NotFound, RecordRefused, Transient
 from remit.exports.job import ExportJob, expiry_of, new_item, sources_of
 from remit.queue import IF_DUE, Claim, DueQueue, queued
 from remit.settings import Settings
@@ -99,6 +99,9 @@ class ExportStore:
                 )
             except ConditionFailed:
                 continue  # another poller was faster, or its writer has canceled it
+            except RecordRefused as error:
+                log.warning("left where it is: %s", error)
+                continue
             adopted.append(item["id"])
         return adopted
 

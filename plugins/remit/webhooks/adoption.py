@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, parse_instant
-from remit.errors import ConditionFailed
+from remit.errors import ConditionFailed, RecordRefused
 from remit.queue import queued
 from remit.services import Services
 from remit.stop import Stop
@@ -54,6 +54,9 @@ def adopt(services: Services, stop: Stop) -> int:
                 values={**values, "seen": item["status"]},
             )
         except ConditionFailed:  # its own worker was faster
+            continue
+        except RecordRefused as error:
+            log.warning("left where it is: %s", error)
             continue
         adopted += 1
     log.info("adopted %d webhooks", adopted)

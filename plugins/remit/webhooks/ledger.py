@@ -8,10 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from remit.clock import epoch_seconds, format_instant
-from remit.errors import ConditionFailed, LeaseLost, StoreUnavailable
+from remit.errors import ConditionFailed, LeaseLost, RecordRefused, StoreUnavailable
 from remit.queue import IF_DUE, Claim
 from remit.services import Services
 from remit.webhooks.chunk import Held
@@ -73,9 +71,7 @@ class Ledger:
             claim = self._queue.claim(
                 held.id, self._lease, condition=condition, values=values, add={"attempts": 1}
             )
-        except ClientError as error:
-            if not _refuses(error):
-                raise
+        except RecordRefused:
             return self._begin_oddly(held.id, condition, values)
         return claim or Result.LOST
 
@@ -89,9 +85,7 @@ class Ledger:
                 condition="NOT attribute_type(#attempts, :number)",
                 values={"number": "N"},
             )
-        except ClientError as error:
-            if not _refuses(error):
-                raise
+        except RecordRefused:
             claim = None
         return claim or self._set_aside_unclaimed(key, condition, values)
 
@@ -235,9 +229,7 @@ class Ledger:
         """Write; where DynamoDB refuses that for this record, write in short."""
         try:
             return self._fenced(result, write)
-        except ClientError as error:
-            if not _refuses(error):
-                raise
+        except RecordRefused as error:
             log.warning("webhook=%r is recorded in short: %s", claim.key, error)
             return in_short()
 
@@ -259,11 +251,6 @@ _ENDS = {
     Status.FAILED: Result.SET_ASIDE,
 }
 """What it means that a webhook leaves the queue with a status."""
-
-
-def _refuses(error: ClientError) -> bool:
-    """Whether DynamoDB refuses a write because of the record itself, its size or its types."""
-    return bool(error.response["Error"]["Code"] == "ValidationException")
 
 
 def _if_held(token: str) -> tuple[str, dict[str, Any]]:

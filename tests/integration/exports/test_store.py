@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from remit.errors import AlreadyExists, ConditionFailed, LeaseLost, NotFound
+from remit.errors import AlreadyExists, ConditionFailed, LeaseLost, NotFound, RecordRefused
 from remit.exports.job import MOVES
 from remit.exports.store import IF_FREE_OR_MINE, ExportStore
 from remit.services import Services
@@ -141,6 +141,22 @@ def test_a_job_is_claimed_from_the_statuses_of_the_table_only(
     )
     claim = store.claim("export-1", "run", IF_FREE_OR_MINE)
     assert (claim is not None) == ("processing" in MOVES.get(status, ()))
+
+
+def test_a_job_that_cannot_be_adopted_does_not_keep_the_others(
+    store: ExportStore, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update = services.tables.export_jobs.update
+
+    def too_large(key: str, **change: Any) -> Any:
+        if key == "a-full-record":
+            raise RecordRefused("the item would be too large")
+        return update(key, **change)
+
+    monkeypatch.setattr(services.tables.export_jobs, "update", too_large)
+    foreign(services, "a-full-record")
+    foreign(services, "theirs")
+    assert store.adopt(100, Stop()) == ["theirs"]
 
 
 def test_adoption_has_a_limit_and_listens_to_a_stop(store: ExportStore, services: Services) -> None:

@@ -10,9 +10,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from remit.clock import format_instant, parse_instant
+from remit.errors import RecordRefused
 from remit.queue import SHARDS
 from remit.services import Services
 from remit.stop import Stop
@@ -70,7 +70,7 @@ def when_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> threadi
     def watched(*arguments: Any, **change: Any) -> Any:
         try:
             return update(*arguments, **change)
-        except ClientError:
+        except RecordRefused:
             refused.set()
             raise
 
@@ -140,11 +140,6 @@ def test_a_refused_dead_letter_keeps_the_start_of_its_reason(
     assert "dueAt" not in stored
 
 
-def refusing(what: str) -> ClientError:
-    answer = {"Error": {"Code": "ValidationException", "Message": "Item size has exceeded …"}}
-    return ClientError(answer, what)
-
-
 def test_what_cannot_be_claimed_leaves_the_queue(
     services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -152,7 +147,7 @@ def test_what_cannot_be_claimed_leaves_the_queue(
 
     def limited(key: str, *arguments: Any, **more: Any) -> Any:
         if key == "poison":
-            raise refusing("UpdateItem")
+            raise RecordRefused("the item would be too large")
         return claim(key, *arguments, **more)
 
     monkeypatch.setattr(services.webhook_queue, "claim", limited)
@@ -181,7 +176,7 @@ def test_a_held_one_that_cannot_be_claimed_again_is_left_to_whoever_holds_it_now
             set={"dueAt": format_instant(NOW + timedelta(seconds=60))},
             condition="attribute_exists(#id)",
         )
-        raise refusing("UpdateItem")
+        raise RecordRefused("the item would be too large")
 
     monkeypatch.setattr(services.webhook_queue, "claim", refuse)
     assert one_try(services) == {"lost": 1}
