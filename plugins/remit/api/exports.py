@@ -163,7 +163,7 @@ class ExportApi:
 
 def _status(item: Item) -> dict[str, Any]:
     query = item["query"] if isinstance(item.get("query"), dict) else {}
-    error = None
+    done, error = item.get("status") == "completed", None
     if item.get("status") == "failed":
         error = {"code": item.get("errorCode", "failed"), "message": item.get("error", "")}
     return {
@@ -180,7 +180,7 @@ def _status(item: Item) -> dict[str, Any]:
             "rows": item.get("progressRows", 0),
             "bytes": item.get("progressBytes", 0),
             "slices": item.get("slices", 1),
-            "slices_done": len(item.get("slicesDone", ())),
+            "slices_done": len(item.get("slicesDone", ())) if "slices" in item else int(done),
         },
         "rows": item.get("rows"),
         "bytes": item.get("bytes"),

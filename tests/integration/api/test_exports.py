@@ -91,6 +91,7 @@ def test_the_status_follows_the_job_to_the_link(
     assert (before["status"], before["download_url"]) == ("pending", None)
     body = after.json()
     assert (body["status"], body["rows"]) == ("completed", 1)
+    assert (before["progress"]["slices_done"], body["progress"]["slices_done"]) == (0, 1)
     assert body["checksum"]["sha256"]
     assert "X-Amz-Signature" in body["download_url"]
     assert body["download_expires_at"] == "2026-11-23T13:00:00.000000Z"
