@@ -80,6 +80,15 @@ def test_the_routes_are_mounted_and_guarded(server: TestClient) -> None:
         assert answer.headers["content-type"] == "application/problem+json", path
 
 
+def test_the_plugin_loader_leaves_the_package_alone(server: TestClient) -> None:
+    # It runs every module that .airflowignore does not name, under its bare name: `queue` for one.
+    assert not Path(sys.modules["queue"].__file__ or "").is_relative_to(ROOT / "plugins")
+    from airflow import plugins_manager
+
+    _, import_errors = plugins_manager._get_plugins()
+    assert import_errors == {}
+
+
 def test_a_request_starts_a_real_run(
     server: TestClient, parsed_dags: None, airflow_services: Services
 ) -> None:
