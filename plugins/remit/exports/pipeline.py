@@ -20,7 +20,6 @@ from remit.aws.compose import compose
 from remit.aws.objects import ObjectWriter, StoredObject, Target
 from remit.aws.prefetch import prefetched
 from remit.aws.query import Page, QueryRefused, RawQuery
-from remit.clock import format_instant
 from remit.errors import ConfigurationError, ExportFailed, Interrupted, Transient
 from remit.exports.announce import announcement
 from remit.exports.heartbeat import Heartbeat
@@ -62,21 +61,22 @@ class ExportPipeline:
         with self._orderly(claim), self._failing_the_job(claim):
             self._check_attempts(claim)
             job = self._job(claim)
-            keys = key_ranges(self._span(job))[0]
+            (keys,) = key_ranges(self._span(job))
+            whole = Slice(claim.key, claim.token, 0, keys)
             with closing(prefetched(self._pages(job, keys))) as pages:
-                return self._export_or_cut(claim, job, pages)
+                return self._export_or_cut(claim, job, whole, pages)
 
-    def _export_or_cut(self, claim: Claim, job: ExportJob, pages: Iterator[Page]) -> list[Slice]:
+    def _export_or_cut(
+        self, claim: Claim, job: ExportJob, whole: Slice, pages: Iterator[Page]
+    ) -> list[Slice]:
         renderer = self._renderer(job)  # loads the engine, while DynamoDB answers
         first = next(pages)
         slices = self._slices(claim, job, first) if renderer.joinable else []
         if slices:
-            due_at = self._services.clock() + self.settings.export_queue_lease
-            changes = {"slices": len(slices), "dueAt": format_instant(due_at)}
-            self.store.queue.write(claim, set=changes)
+            lease = self.settings.export_queue_lease
+            self.store.queue.extend(claim, lease, {"slices": len(slices)})
             log.info("export %s is large: %d slices", job.id, len(slices))
             return slices
-        whole = Slice(claim.key, claim.token, 0, key_ranges(self._span(job))[0])
         key = self._layout(claim, job).file
         lease = self.settings.export_lease
         rendered = self._render(claim, job, whole, chain([first], pages), key=key, lease=lease)

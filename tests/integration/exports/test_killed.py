@@ -3,12 +3,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import os
 import random
 import subprocess
-import sys
 import time
-from pathlib import Path
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -20,8 +18,8 @@ from remit.stop import Stop
 from tests.support.aws import empty_tables
 from tests.support.exporter import short_lease_services
 from tests.support.exports import export_job, payment, store_payments
+from tests.support.process import worker
 
-ROOT = Path(__file__).resolve().parents[3]
 KILLS = 10
 PAYMENTS = 400
 # Together more than one part of a multipart upload: the kill may come between two parts.
@@ -64,22 +62,11 @@ def new_job(services: Services, export_id: str) -> ExportJob:
 
 def kill_after(endpoint: str, seconds: float) -> None:
     """Start an exporter and kill it so long after it has claimed the export."""
-    path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.exporter", endpoint],
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-    )
-    try:
+    with worker("tests.support.exporter", endpoint) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"exporting\n"
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        pass
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
 
 
 def finish(services: Services, export_id: str) -> str:

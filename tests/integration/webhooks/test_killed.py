@@ -1,39 +1,17 @@
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
 from tests.support.aws import empty_tables
 from tests.support.deliverer import deliver_due, short_lease_services
+from tests.support.process import worker
 from tests.support.webhooks import Answer, Receiver, add_merchant, publish
 
-ROOT = Path(__file__).resolve().parents[3]
 COUNT = 5
-
-
-@contextmanager
-def deliverer(endpoint: str) -> Iterator[subprocess.Popen[bytes]]:
-    path = os.pathsep.join([str(ROOT / "plugins"), str(ROOT)])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.support.deliverer", endpoint],
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate(timeout=10)
 
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM], ids=lambda s: s.name)
@@ -53,7 +31,7 @@ def test_webhooks_of_a_deliverer_that_is_stopped_between_claim_and_outcome_are_d
     with Receiver(hang).running() as receiver:
         add_merchant(services, receiver.url())
         keys = {publish(services, number) for number in range(COUNT)}
-        with deliverer(aws_server) as process:
+        with worker("tests.support.deliverer", aws_server) as process:
             assert arrived.wait(20)
             held = [services.tables.webhooks.get(key) for key in keys]
             assert all(record and record["claim"] and record["attempts"] == 1 for record in held)
