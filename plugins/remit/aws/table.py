@@ -158,17 +158,18 @@ class Table:
         """An update as `UpdateItem` and `TransactWriteItems` take it.
 
         Every update is conditional: at the least `attribute_exists(#id)`, so that none creates a
-        record by accident.
+        record by accident. A dotted name in `set` is a path into a map that the record has already:
+        `{"progress.3": ...}` sets the entry `3` of `progress` and leaves its others alone.
         """
         sets, adds, removes = dict(set or {}), dict(add or {}), list(remove)
         clauses = []
         if sets:
-            clauses.append("SET " + ", ".join(f"#{name} = :set_{name}" for name in sets))
+            clauses.append("SET " + ", ".join(f"{_path(n)} = :set_{_flat(n)}" for n in sets))
         if adds:
             clauses.append("ADD " + ", ".join(f"#{name} :add_{name}" for name in adds))
         if removes:
             clauses.append("REMOVE " + ", ".join(f"#{name}" for name in removes))
-        bound = {f":set_{name}": encode(value) for name, value in sets.items()}
+        bound = {f":set_{_flat(name)}": encode(value) for name, value in sets.items()}
         bound |= {f":add_{name}": encode(value) for name, value in adds.items()}
         expression = " ".join(clauses)
         return {
@@ -247,6 +248,15 @@ class Table:
 
     def _key(self, key: str) -> dict[str, Any]:
         return {self.key: {"S": key}}
+
+
+def _path(name: str) -> str:
+    return ".".join(f"#{part}" for part in name.split("."))
+
+
+def _flat(name: str) -> str:
+    """A path as a part of a value's name, which has no dots."""
+    return name.replace(".", "__")
 
 
 def _names(*expressions: str) -> dict[str, str]:

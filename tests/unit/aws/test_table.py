@@ -54,3 +54,31 @@ def test_a_table_that_processes_nothing_any_more_is_an_outage() -> None:
     with pytest.raises(StoreUnavailable, match="read Merchants: 2 keys stay unprocessed"):
         table.get_many(["a", "b", "c"])
     assert waits == [0.05, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2]
+
+
+def update(**change: Any) -> dict[str, Any]:
+    """An update of a record, as DynamoDB gets it."""
+    return Table(None, "ExportJobs").update_action("export-1", **change)
+
+
+def test_an_attribute_is_set_by_reference() -> None:
+    action = update(set={"status": "done"}, condition="attribute_exists(#id)")
+    assert action["UpdateExpression"] == "SET #status = :set_status"
+    assert action["ExpressionAttributeNames"] == {"#status": "status", "#id": "id"}
+    assert action["ExpressionAttributeValues"] == {":set_status": {"S": "done"}}
+
+
+def test_a_dotted_name_sets_one_entry_of_a_map() -> None:
+    changes = {"progress.3": {"rows": 7}, "progress_3": 1, "status": "processing"}
+    action = update(set=changes, condition="#claim = :held", values={"held": "token"})
+    assert action["UpdateExpression"] == (
+        "SET #progress.#3 = :set_progress__3, #progress_3 = :set_progress_3, #status = :set_status"
+    )
+    names = ("progress", "3", "progress_3", "status", "claim")
+    assert action["ExpressionAttributeNames"] == {f"#{name}": name for name in names}
+    assert action["ExpressionAttributeValues"] == {
+        ":set_progress__3": {"M": {"rows": {"N": "7"}}},
+        ":set_progress_3": {"N": "1"},
+        ":set_status": {"S": "processing"},
+        ":held": {"S": "token"},
+    }
