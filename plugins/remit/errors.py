@@ -6,7 +6,8 @@ RemitError
 │   ├── InvalidRequest          a field has a value that is not allowed
 │   ├── NotAuthenticated        no proof of who is calling
 │   ├── NotPermitted            the caller lacks a permission
-│   └── NotFound                no such thing, or not yours
+│   ├── NotFound                no such thing, or not yours
+│   └── Conflict                what is asked for is not possible in the state that it is in
 ├── ExportFailed            terminal: this export cannot succeed; the merchant may read why
 ├── Transient               the same call may succeed later
 │   ├── StoreUnavailable        DynamoDB or S3 did not answer, or asked to slow down
@@ -15,7 +16,7 @@ RemitError
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
 ├── RecordRefused           DynamoDB does not take this change of this record: its size, a type
-└── LeaseLost               another worker holds the claim: stop, and change nothing
+└── LeaseLost               the claim is another's, or canceled: stop, and change nothing
 """
 
 from __future__ import annotations
@@ -68,6 +69,10 @@ class NotFound(Refusal):
     """The thing does not exist for this caller."""
 
 
+class Conflict(Refusal):
+    """The thing is in a state that does not allow what is asked for. The message names it."""
+
+
 class ExportFailed(RemitError):
     """An export that cannot succeed by trying again.
 
@@ -109,4 +114,4 @@ class RecordRefused(RemitError):
 
 
 class LeaseLost(RemitError):
-    """The claim token no longer matches: another worker took the item over."""
+    """The claim token no longer matches: another worker took the item over, or it was canceled."""

@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 
 from remit.errors import (
     ConfigurationError,
+    Conflict,
     InvalidRequest,
     NotAuthenticated,
     NotFound,
@@ -44,6 +45,7 @@ KINDS: Mapping[type[RemitError], Kind] = MappingProxyType(
         NotAuthenticated: Kind("not-authenticated", 401, "A valid token is needed"),
         NotPermitted: Kind("not-permitted", 403, "The token lacks a permission"),
         NotFound: Kind("not-found", 404, "There is no such thing"),
+        Conflict: Kind("conflict", 409, "The state does not allow it"),
         Transient: Kind("unavailable", 503, "Try again later"),
         ConfigurationError: Kind("not-configured", 503, "The service is not configured"),
     }

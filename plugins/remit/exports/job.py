@@ -19,22 +19,43 @@ from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import ExportFailed, InvalidRequest
 from remit.exports.request import ExportRequest, parse_request
 
-Status = Literal["pending", "processing", "completed", "failed"]
+Status = Literal["pending", "processing", "completed", "failed", "canceled", "expired"]
 
 MOVES: Mapping[str, frozenset[str]] = MappingProxyType(
     {
-        "pending": frozenset({"processing", "failed"}),
-        "processing": frozenset({"processing", "pending", "completed", "failed"}),
-        "completed": frozenset({"pending"}),  # its run was cleared: export again, same id
-        "failed": frozenset({"pending"}),
+        "pending": frozenset({"processing", "failed", "canceled", "expired"}),
+        "processing": frozenset(
+            {"processing", "pending", "completed", "failed", "canceled", "expired"}
+        ),
+        # Only a run that was cleared leads back from these: it exports again, under the same id.
+        "completed": frozenset({"pending", "expired"}),
+        "failed": frozenset({"pending", "expired"}),
+        "canceled": frozenset({"pending", "expired"}),
+        # Final: from then on the bucket removes the file and DynamoDB the record, at any moment. An
+        # export that was opened again could vanish while it is rendered; a new one has a new id.
+        "expired": frozenset(),
     }
 )
-"""Status to the statuses that may follow; every move is a condition of its write."""
+"""Status to the statuses that may follow; every move is a condition of its write.
+
+A merchant cancels what is not finished: a file that is there, or a reason why there is none, stays.
+"""
 
 
 def sources_of(status: str) -> list[str]:
     """The statuses from which a job may move to `status`."""
     return sorted(before for before, after in MOVES.items() if status in after)
+
+
+FINISHED = frozenset(sources_of("pending")) - {"processing"}
+"""Statuses in which nothing is left to do, and from which a cleared run exports again."""
+
+
+def status_of(item: Item, now: datetime) -> Any:
+    """The status of a job's record now: when its time is up it is expired, written down or not."""
+    expires_at = expiry_of(item)
+    gone = expires_at is not None and expires_at <= epoch_seconds(now)
+    return "expired" if gone else item.get("status")
 
 
 _QUERY_FIELDS: Mapping[str, str] = MappingProxyType(

@@ -1,5 +1,8 @@
 """Export jobs in DynamoDB: every move of a job is one conditional write.
 
+Moves. The condition of each is made of the table `MOVES` by `moving_to`, beside what else it
+demands: the claim's token, the merchant, that the time is not up.
+
 Generations. Each claim raises `generation`; staging and final keys carry it. The move to
 `completed` is conditional on the claim's token and selects the one result, so that a worker that
 lost its lease can finish its upload and still changes nothing.
@@ -15,8 +18,16 @@ from typing import Any
 from remit.aws.items import Item
 from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
-from remit.errors import ConditionFailed, LeaseLost, NotFound, RecordRefused, Transient
-from remit.exports.job import ExportJob, expiry_of, new_item, sources_of
+from remit.errors import (
+    ConditionFailed,
+    Conflict,
+    LeaseLost,
+    NotFound,
+    RecordRefused,
+    Transient,
+)
+from remit.exports.job import ExportJob, new_item, sources_of, status_of
+from remit.exports.progress import SliceProgress
 from remit.queue import IF_DUE, Claim, DueQueue, queued
 from remit.settings import Settings
 from remit.stop import Stop
@@ -29,14 +40,22 @@ and a task of the same run that is retried or cleared takes the run's own claim 
 
 NOT_EXPIRED = "attribute_not_exists(#expiresAt) OR #expiresAt > :seconds"
 
-_FROM = ", ".join(f":from_{status}" for status in sources_of("processing"))
-CLAIMABLE = f"#status IN ({_FROM}) AND ({NOT_EXPIRED})"
+EXPIRED = "#expiresAt <= :seconds"
+HELD = "#claim = :held"
+_QUEUE = ("claim", "dueShard", "dueAt")
 
 _RESULTS = (
-    "bytes", "checksum", "completedAt", "error", "errorCode", "manifestKey", "progressBytes",
-    "progressRows", "resultKey", "resultURL", "rows", "slices", "slicesDone",
+    "bytes", "canceledAt", "canceledBy", "checksum", "completedAt", "error", "errorCode",
+    "manifestKey", "progress", "progressBytes", "progressRows", "resultKey", "resultURL", "rows",
+    "slices", "slicesDone",
 )  # fmt: skip
 """What an earlier generation may have left in the record."""
+
+
+def moving_to(status: str) -> tuple[str, dict[str, Any]]:
+    """The condition that a job may move to `status`, from the table of moves, and its values."""
+    before = {f"from_{source}": source for source in sources_of(status)}
+    return f"#status IN ({', '.join(f':{name}' for name in before)})", before
 
 
 def owner_of(run_id: str, clears: int) -> str:
@@ -69,13 +88,13 @@ class ExportStore:
         self._table.create({**new_item(job), **queued(job.id, due_at)})
 
     def get(self, export_id: str) -> Item:
-        """A job's record; one whose time is up counts as gone, though DynamoDB may still hold it.
+        """A job's record, while DynamoDB holds it; `status_of` says whether its time is up.
 
         Raises:
             NotFound: there is no such job.
         """
         item = self._table.get(export_id)
-        if item is None or _expired(item, self._clock()):
+        if item is None:
             raise NotFound(f"there is no export {export_id!r}")
         return item
 
@@ -115,54 +134,107 @@ class ExportStore:
 
     def claim(self, export_id: str, owner: str, condition: str = IF_DUE) -> Claim | None:
         """Claim a job for rendering and raise its generation; None if it is not to be had."""
+        claimable, values = self._claimable()
         return self.queue.claim(
             export_id,
             self._settings.export_lease,
-            condition=f"({condition}) AND ({CLAIMABLE})",
-            values={**self._claimable(), "run": run_of(owner)},
-            set={"status": "processing", "owner": owner, "updatedAt": self._now()},
+            condition=f"({condition}) AND {claimable}",
+            values={**values, "run": run_of(owner)},
+            set={"status": "processing", "owner": owner, "progress": {}, "updatedAt": self._now()},
             remove=["progressRows", "progressBytes", "slices", "slicesDone"],
             add={"generation": 1, "attempts": 1},
         )
 
-    def _claimable(self) -> dict[str, Any]:
-        before = {f"from_{status}": status for status in sources_of("processing")}
-        return {**before, "seconds": epoch_seconds(self._clock())}
+    def _claimable(self) -> tuple[str, dict[str, Any]]:
+        allowed, values = moving_to("processing")
+        return f"({allowed} AND ({NOT_EXPIRED}))", {**values, "seconds": self._seconds()}
 
     def drop(self, export_id: str) -> bool:
-        """Take a job that can never be claimed (expired, or moved to another status by someone
-        else) out of the queue, where it would stand before all others; False: it is claimable."""
+        """Take a due job that can never be claimed out of the queue, where it would stand before
+        all others: one whose time is up, which is expired from now on, or one that someone else
+        has moved to another status, which it keeps. False: it is claimable, or another has it."""
+        return self._expire(export_id) or self._leave_alone(export_id)
+
+    def _expire(self, export_id: str) -> bool:
         try:
-            self._table.update(
+            self._move(
                 export_id,
-                remove=["claim", "dueShard", "dueAt"],
-                condition=f"attribute_exists(#dueShard) AND NOT ({CLAIMABLE})",
-                values=self._claimable(),
+                "expired",
+                condition=f"{IF_DUE} AND {EXPIRED}",
+                values={"now": self._now(), "seconds": self._seconds()},
+                remove=_QUEUE,
             )
         except ConditionFailed:
             return False
-        log.warning("export %s is expired or of another's status: left alone", export_id)
+        log.warning("export %s has expired before anyone has finished it", export_id)
+        return True
+
+    def _leave_alone(self, export_id: str) -> bool:
+        claimable, values = self._claimable()
+        try:
+            self._table.update(
+                export_id,
+                remove=_QUEUE,
+                condition=f"attribute_exists(#dueShard) AND NOT {claimable}",
+                values=values,
+            )
+        except ConditionFailed:
+            return False
+        log.warning("export %s is of another's status: left alone", export_id)
         return True
 
     def slice_done(self, claim: Claim, number: int, rows: int, size: int) -> None:
         """Count a rendered slice. One that is rendered twice counts once.
 
         Raises:
-            LeaseLost: another worker has claimed the job since.
+            LeaseLost: another worker has claimed the job since, or it was canceled.
+        """
+        progress = SliceProgress(rows, size, 100)
+        done = frozenset({number})
+        self.queue.write(claim, set=progress.entry(number), add={"slicesDone": done})
+
+    def cancel(
+        self,
+        export_id: str,
+        merchant_id: str,
+        by: str,
+        announcement: Sequence[Mapping[str, Any]] = (),
+    ) -> Item:
+        """Cancel a merchant's job, as asked for by `by`; returns its record. A job that is canceled
+        already stays as it is.
+
+        The claim goes with it: whoever renders the export finds the lease lost at the next beat.
+
+        Raises:
+            NotFound: the merchant has no such job.
+            Conflict: the job is finished; the message says how.
         """
         try:
-            self._table.update(
-                claim.key,
-                add={
-                    "slicesDone": frozenset({number}),
-                    "progressRows": rows,
-                    "progressBytes": size,
-                },
-                condition="#claim = :held AND NOT contains(#slicesDone, :number)",
-                values={"held": claim.token, "number": number},
+            self._move(
+                export_id,
+                "canceled",
+                condition=f"#merchantID = :merchant AND ({NOT_EXPIRED})",
+                values={"merchant": merchant_id, "seconds": self._seconds()},
+                set={"canceledAt": self._now(), "canceledBy": by},
+                remove=_QUEUE,
+                announcement=announcement,
             )
         except ConditionFailed:
-            self.queue.extend(claim, self._settings.export_queue_lease)
+            log.info("export %s is not to be canceled", export_id)
+        else:
+            log.info("export %s is canceled, by %r", export_id, by)
+        item = self.get(export_id)
+        if item.get("merchantID") != merchant_id:
+            raise NotFound(f"there is no export {export_id!r}")
+        if (status := status_of(item, self._clock())) != "canceled":
+            allowed = " or ".join(sources_of("canceled"))
+            raise Conflict(f"the export is {status}: only one that is {allowed} can be canceled")
+        return item
+
+    def canceled(self, export_id: str) -> bool:
+        """Whether a job is canceled: why a worker may find its lease lost."""
+        item = self._table.get(export_id)
+        return item is not None and item.get("status") == "canceled"
 
     def hand_over(self, claim: Claim) -> int:
         """Give a claimed job to the run that is started for it; returns that run's generation.
@@ -186,25 +258,23 @@ class ExportStore:
             log.warning("export %s: the attempt stays counted: %s", claim.key, error)
 
     def _give_back(self, claim: Claim, due_at: datetime) -> None:
-        attempts = _attempts_before(claim)
-        changes = {"status": "pending", "attempts": attempts, "updatedAt": self._now()}
-        self.queue.release(claim, due_at, changes)
+        changes = {"attempts": _attempts_before(claim), "dueAt": format_instant(due_at)}
+        self._move_held(claim, "pending", set=changes, remove=["claim"])
 
     def reopen(self, export_id: str) -> None:
-        """Put a finished job back into the queue: its run was cleared."""
-        moves = {f"from_{status}": status for status in ("completed", "failed")}
-        states = ", ".join(f":{name}" for name in moves)
-        self._table.update(
+        """Put a finished job back into the queue: its run was cleared.
+
+        Raises:
+            ConditionFailed: it is not finished, or its time is up.
+        """
+        due_at = self._clock() + self._settings.export_handover
+        self._move(
             export_id,
-            set={
-                "status": "pending",
-                "attempts": 0,
-                "updatedAt": self._now(),
-                **queued(export_id, self._clock() + self._settings.export_handover),
-            },
+            "pending",
+            condition=f"attribute_not_exists(#claim) AND ({NOT_EXPIRED})",
+            values={"seconds": self._seconds()},
+            set={"attempts": 0, **queued(export_id, due_at)},
             remove=_RESULTS,
-            condition=f"#status IN ({states})",
-            values=moves,
         )
 
     def complete(
@@ -213,10 +283,16 @@ class ExportStore:
         """Move to `completed` and write the announcement (the outbox) in one transaction.
 
         Raises:
-            LeaseLost: another worker has claimed the job since; nothing was written.
+            LeaseLost: another worker has claimed the job since, or it was canceled; nothing was
+                written.
         """
-        changes = {**result, "status": "completed", "completedAt": self._now()}
-        self._finish(claim, changes, ["error", "errorCode"], announcement)
+        self._move_held(
+            claim,
+            "completed",
+            set={**result, "completedAt": self._now()},
+            remove=[*_QUEUE, "error", "errorCode"],
+            announcement=announcement,
+        )
 
     def fail(
         self, claim: Claim, code: str, message: str, announcement: Sequence[Mapping[str, Any]]
@@ -224,36 +300,74 @@ class ExportStore:
         """Move to `failed` with a code and a message that the merchant may read.
 
         Raises:
-            LeaseLost: another worker has claimed the job since; nothing was written.
+            LeaseLost: another worker has claimed the job since, or it was canceled; nothing was
+                written.
         """
-        changes = {"status": "failed", "errorCode": code, "error": message}
-        self._finish(claim, changes, [], announcement)
+        reason = {"errorCode": code, "error": message}
+        self._move_held(claim, "failed", set=reason, remove=_QUEUE, announcement=announcement)
 
-    def _finish(
+    def _move_held(self, claim: Claim, status: str, **changes: Any) -> None:
+        """Move a job that is claimed; see `_move` for the changes.
+
+        Raises:
+            LeaseLost: the claim is gone; nothing was written.
+        """
+        try:
+            self._move(claim.key, status, condition=HELD, values={"held": claim.token}, **changes)
+        except ConditionFailed:
+            raise LeaseLost(f"export {claim.key} was claimed by another, or canceled") from None
+
+    def _move(
         self,
-        claim: Claim,
-        changes: Mapping[str, Any],
-        remove: Collection[str],
-        announcement: Sequence[Mapping[str, Any]],
+        export_id: str,
+        status: str,
+        *,
+        condition: str,
+        values: Mapping[str, Any],
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
+        remove: Collection[str] = (),
+        announcement: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        update = self._table.update_action(
-            claim.key,
-            set={**changes, "updatedAt": self._now()},
-            remove=["claim", "dueShard", "dueAt", *remove],
-            condition="#claim = :held",
-            values={"held": claim.token},
-        )
+        """Move a job to `status` and write the announcement, if there is one, both or neither. A
+        claim, which is the queue's write, is the only move that is not made here.
+
+        Raises:
+            ConditionFailed: the table of moves has no such move from where the job is, or the
+                condition does not hold. Nothing was written.
+        """
+        allowed, sources = moving_to(status)
+        change: dict[str, Any] = {
+            "set": {**(set or {}), "status": status, "updatedAt": self._now()},
+            "remove": remove,
+            "condition": f"{allowed} AND {condition}",
+            "values": {**values, **sources},
+        }
+        if announcement and self._announced(export_id, change, announcement):
+            return
+        self._table.update(export_id, **change)
+
+    def _announced(
+        self,
+        export_id: str,
+        change: Mapping[str, Any],
+        announcement: Sequence[Mapping[str, Any]],
+    ) -> bool:
+        """Make a change and its announcement; False, and nothing is written, if it was announced
+        before: a cleared run exports again under the same id, and tells nobody twice."""
+        update = self._table.update_action(export_id, **change)
         try:
             transact(self._table.client, [{"Update": update}, *announcement])
         except TransactionCanceled as canceled:
             if canceled.reasons[0] == FAILED_CONDITION:
-                raise LeaseLost(f"export {claim.key} was claimed by another") from None
-            if not set(canceled.reasons) <= {None, FAILED_CONDITION}:
+                raise ConditionFailed(f"export {export_id} is in another state") from None
+            if not {*canceled.reasons} <= {None, FAILED_CONDITION}:
                 raise
-            # Announced before: a cleared run exports again under the same id, and
-            # tells nobody twice.
-            log.info("export %s was announced before: %s", claim.key, canceled)
-            transact(self._table.client, [{"Update": update}])
+            log.info("export %s was announced before: %s", export_id, canceled)
+            return False
+        return True
+
+    def _seconds(self) -> int:
+        return epoch_seconds(self._clock())
 
     def _now(self) -> str:
         return format_instant(self._clock())
@@ -261,8 +375,3 @@ class ExportStore:
 
 def _attempts_before(claim: Claim) -> int:
     return max(int(claim.item["attempts"]) - 1, 0)
-
-
-def _expired(item: Item, now: datetime) -> bool:
-    expires_at = expiry_of(item)
-    return expires_at is not None and expires_at <= epoch_seconds(now)
