@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any, Protocol
@@ -25,8 +26,10 @@ from remit.errors import (
     StoreUnavailable,
     TriggerUnavailable,
 )
-from remit.exports.job import ExportJob, expiry_of
+from remit.exports.announce import announcement
+from remit.exports.job import ExportJob, expiry_of, status_of
 from remit.exports.links import Link, mint
+from remit.exports.progress import progress_of
 from remit.exports.reports import Report, load_reports
 from remit.exports.request import ExportRequest, check_length, parse_request
 from remit.exports.store import ExportStore
@@ -81,13 +84,26 @@ class ExportApi:
         return {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
 
     def status(self, caller: Caller, export: str) -> dict[str, Any]:
-        """An export of the caller's own, with fresh links once it is completed."""
+        """An export of the caller's own, with fresh links while it is completed."""
+        return self._document(self._own(caller, export))
+
+    def cancel(self, caller: Caller, export: str) -> dict[str, Any]:
+        """Cancel an export of the caller's own that is not finished; again is no error."""
+        self._own(caller, export)
+        merchant = caller.merchant_id
+        news = announcement(self._services, merchant, export, "canceled", {})
+        by = caller.email or merchant
+        return self._document(self._store.cancel(export, merchant, by, news))
+
+    def _own(self, caller: Caller, export: str) -> Item:
         item = self._store.get(export)
         if item.get("merchantID") != caller.merchant_id:
             raise NotFound(f"there is no export {export!r}")
-        status = _status(item)
-        self._check_permission(caller, status["report"])
-        return {**status, **self._links(item)}
+        self._check_permission(caller, _report_of(item))
+        return item
+
+    def _document(self, item: Item) -> dict[str, Any]:
+        return {**_status(item, self._services.clock()), **self._links(item)}
 
     def _check_permission(self, caller: Caller, report: str) -> None:
         # A report that is gone still guards the files that it made, under its own name.
@@ -124,7 +140,8 @@ class ExportApi:
             log.exception("export %s waits for the poller", job.id)
 
     def _links(self, item: Item) -> dict[str, Any]:
-        if item.get("status") != "completed" or "resultKey" not in item:
+        status = status_of(item, self._services.clock())
+        if status != "completed" or "resultKey" not in item:
             return {"download_url": None, "download_expires_at": None, "manifest_url": None}
         file, manifest = self._mint(item, "resultKey"), self._mint(item, "manifestKey")
         return {
@@ -161,27 +178,27 @@ class ExportApi:
         return load_reports(self._services.settings.reports)
 
 
-def _status(item: Item) -> dict[str, Any]:
+def _report_of(item: Item) -> str:
+    query = item.get("query")
+    return str(query.get("Report", "payments")) if isinstance(query, dict) else "payments"
+
+
+def _status(item: Item, now: datetime) -> dict[str, Any]:
     query = item["query"] if isinstance(item.get("query"), dict) else {}
-    done, error = item.get("status") == "completed", None
+    error = None
     if item.get("status") == "failed":
         error = {"code": item.get("errorCode", "failed"), "message": item.get("error", "")}
     return {
         "export_id": item["id"],
-        "status": item.get("status"),
-        "report": str(query.get("Report", "payments")),
+        "status": status_of(item, now),
+        "report": _report_of(item),
         "format": item.get("format", "csv"),
         "start_date": query.get("StartDate"),
         "end_date": query.get("EndDate"),
         "created_at": item.get("createdAt"),
         "updated_at": item.get("updatedAt"),
         "expires_at": _epoch_text(expiry_of(item)),
-        "progress": {
-            "rows": item.get("progressRows", 0),
-            "bytes": item.get("progressBytes", 0),
-            "slices": item.get("slices", 1),
-            "slices_done": len(item.get("slicesDone", ())) if "slices" in item else int(done),
-        },
+        "progress": asdict(progress_of(item)),
         "rows": item.get("rows"),
         "bytes": item.get("bytes"),
         "checksum": item.get("checksum"),
@@ -266,5 +283,9 @@ def router(api: ExportApi) -> APIRouter:
     @routes.get("/exports/{export}")
     async def get_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
         return await to_thread.run_sync(api.status, caller, export, limiter=threads)
+
+    @routes.post("/exports/{export}/cancel")
+    async def cancel_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
+        return await to_thread.run_sync(api.cancel, caller, export, limiter=threads)
 
     return routes
