@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from remit.airflow.services import services
 from remit.errors import ExportFailed, LeaseLost, NotFound, Transient
+from remit.exports.job import FINISHED, status_of
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.store import IF_FREE_OR_MINE, owner_of
 from remit.ids import export_run_id
@@ -24,22 +25,39 @@ MAX_CHUNKS = 100
 
 
 @contextmanager
-def export_task() -> Iterator[ExportPipeline]:
-    """The engine for the length of a task.
+def export_task(export_id: str | None = None) -> Iterator[ExportPipeline]:
+    """The engine for the length of a task, which is about that one export, if it is about one.
 
     An export that cannot succeed fails the task without retry, one that another worker has taken
-    over is skipped, everything else is retried as the task says.
+    over or that was canceled is skipped, everything else is retried as the task says.
     """
     context = services()
     with stop_on_sigterm(context.settings.grace) as stop:
+        pipeline = ExportPipeline(context, stop)
         try:
-            yield ExportPipeline(context, stop)
+            yield pipeline
         except ExportFailed as failed:
             raise AirflowFailException(f"{failed.code}: {failed}") from failed
         except NotFound as error:
             raise AirflowFailException(str(error)) from error
         except LeaseLost as lost:
-            raise AirflowSkipException(str(lost)) from lost
+            reason = str(lost) if export_id is None else _after_loss(pipeline, export_id, lost)
+            raise AirflowSkipException(reason) from lost
+
+
+def _after_loss(pipeline: ExportPipeline, export_id: str, lost: LeaseLost) -> str:
+    """Why the claim of an export is gone. What a canceled one has left on S3 is removed, by every
+    worker that finds it canceled: the last of them leaves nothing.
+
+    Raises:
+        Transient: that is not known, or not removed; a retry of the task does it again.
+    """
+    if not pipeline.store.canceled(export_id):
+        return str(lost)
+    log.info("export %s was canceled", export_id)
+    if (sweep := getattr(pipeline, "sweep", None)) is not None:
+        sweep(export_id)
+    return f"export {export_id} was canceled"
 
 
 def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears: int) -> Claim:
@@ -49,18 +67,20 @@ def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears:
     a task that is retried after it has finished the export does not.
 
     Raises:
-        LeaseLost: another worker has the export, or has finished it.
-        NotFound: there is no such export.
+        LeaseLost: another worker has the export, or has finished it, or it was canceled.
+        NotFound: there is no such export, or no longer.
     """
     owner = owner_of(run_id, clears)
     item = pipeline.store.get(export_id)
-    finished = item.get("status") in {"completed", "failed"}
-    if finished and clears and item.get("owner") != owner:
+    status = status_of(item, pipeline.store.queue.now())
+    if status == "expired":
+        raise NotFound(f"export {export_id} has expired: ask for a new one")
+    if status in FINISHED and clears and item.get("owner") != owner:
         log.info("export %s is done again: its run was cleared", export_id)
         pipeline.store.reopen(export_id)
     claim = pipeline.store.claim(export_id, owner, IF_FREE_OR_MINE)
     if claim is None:
-        raise LeaseLost(f"export {export_id} is {item.get('status')}, by {item.get('owner')}")
+        raise LeaseLost(f"export {export_id} is {status}, by {item.get('owner')}")
     return claim
 
 
@@ -79,24 +99,29 @@ def export_chunk(pipeline: ExportPipeline, ids: list[str], owner: str) -> list[d
 
     One export that fails does not stop the others: its job says why, or it comes due again.
     """
-    runs = []
+    runs: list[dict[str, Any]] = []
     for export_id in ids:
         if pipeline.stop.requested:
             break  # what is not claimed yet stays due
         try:
-            claim = pipeline.store.claim(export_id, owner)
-            if claim is None:  # a run of its own, or another poller, was faster, or nobody ever can
-                pipeline.store.drop(export_id)
-            elif pipeline.prepare(claim):
-                generation = pipeline.store.hand_over(claim)
-                runs.append(
-                    {
-                        "trigger_run_id": export_run_id(export_id, generation),
-                        "conf": {"export_id": export_id},
-                    }
-                )
-        except (ExportFailed, LeaseLost, Transient) as error:
+            runs += _export_or_start(pipeline, export_id, owner)
+        except (ExportFailed, Transient) as error:
             log.warning("export %s: %s", export_id, error)
         except Exception:
             log.exception("export %s comes due again when its lease is over", export_id)
     return runs
+
+
+def _export_or_start(pipeline: ExportPipeline, export_id: str, owner: str) -> list[dict[str, Any]]:
+    """Export a small one; the run to start for a large one."""
+    try:
+        claim = pipeline.store.claim(export_id, owner)
+        if claim is None:  # a run of its own, or another poller, was faster, or nobody ever can
+            pipeline.store.drop(export_id)
+        elif pipeline.prepare(claim):
+            generation = pipeline.store.hand_over(claim)
+            run_id = export_run_id(export_id, generation)
+            return [{"trigger_run_id": run_id, "conf": {"export_id": export_id}}]
+    except LeaseLost as lost:
+        log.warning("export %s: %s", export_id, _after_loss(pipeline, export_id, lost))
+    return []
