@@ -134,24 +134,20 @@ class ExportStore:
 
     def claim(self, export_id: str, owner: str, condition: str = IF_DUE) -> Claim | None:
         """Claim a job for rendering and raise its generation; None if it is not to be had."""
-        claimable, values = self._claimable()
+        allowed, values = moving_to("processing")
         return self.queue.claim(
             export_id,
             self._settings.export_lease,
-            condition=f"({condition}) AND {claimable}",
-            values={**values, "run": run_of(owner)},
+            condition=f"({condition}) AND {allowed} AND ({NOT_EXPIRED})",
+            values={**values, "seconds": self._seconds(), "run": run_of(owner)},
             set={"status": "processing", "owner": owner, "progress": {}, "updatedAt": self._now()},
             remove=["progressRows", "progressBytes", "slices", "slicesDone"],
             add={"generation": 1, "attempts": 1},
         )
 
-    def _claimable(self) -> tuple[str, dict[str, Any]]:
-        allowed, values = moving_to("processing")
-        return f"({allowed} AND ({NOT_EXPIRED}))", {**values, "seconds": self._seconds()}
-
     def drop(self, export_id: str) -> bool:
-        """Take a due job that can never be claimed out of the queue, where it would stand before
-        all others: one whose time is up, which is expired from now on, or one that someone else
+        """Take a job that can never be claimed out of the queue, where it would stand before all
+        others: a due one whose time is up, which is expired from now on, or one that someone else
         has moved to another status, which it keeps. False: it is claimable, or another has it."""
         return self._expire(export_id) or self._leave_alone(export_id)
 
@@ -170,13 +166,15 @@ class ExportStore:
         return True
 
     def _leave_alone(self, export_id: str) -> bool:
-        claimable, values = self._claimable()
+        allowed, values = moving_to("processing")
+        # An `expiresAt` that is no number is neither past nor ahead.
+        never = f"NOT {allowed} OR ({IF_DUE} AND NOT ({NOT_EXPIRED}))"
         try:
             self._table.update(
                 export_id,
                 remove=_QUEUE,
-                condition=f"attribute_exists(#dueShard) AND NOT {claimable}",
-                values=values,
+                condition=f"attribute_exists(#dueShard) AND ({never})",
+                values={**values, "now": self._now(), "seconds": self._seconds()},
             )
         except ConditionFailed:
             return False

@@ -1,13 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
-from remit.errors import AlreadyExists, ConditionFailed, LeaseLost, NotFound, RecordRefused
-from remit.exports.job import MOVES
+from remit.errors import (
+    AlreadyExists,
+    ConditionFailed,
+    Conflict,
+    LeaseLost,
+    NotFound,
+    RecordRefused,
+)
+from remit.exports.job import MOVES, status_of
+from remit.exports.progress import progress_of
 from remit.exports.store import IF_FREE_OR_MINE, ExportStore
+from remit.queue import Claim
 from remit.services import Services
 from remit.stop import Stop
 from tests.support.clock import ManualClock
@@ -131,16 +142,58 @@ def test_a_reopened_job_starts_afresh(store: ExportStore) -> None:
     assert store.claim("export-1", "run-1#1", IF_FREE_OR_MINE) is not None
 
 
-@pytest.mark.parametrize("status", sorted(set(MOVES) | {"canceled", "unknown"}))
-def test_a_job_is_claimed_from_the_statuses_of_the_table_only(
-    store: ExportStore, services: Services, status: str
+def reopen(store: ExportStore, claim: Claim) -> None:
+    store._table.update(claim.key, remove=["claim"], condition="attribute_exists(#id)")
+    store.reopen(claim.key)
+
+
+def drop(store: ExportStore, claim: Claim) -> None:
+    over = {"expiresAt": int(store._clock().timestamp()), "dueAt": "2026-01-01T00:00:00.000000Z"}
+    store._table.update(claim.key, set=over, condition="attribute_exists(#id)")
+    store.drop(claim.key)
+
+
+OPERATIONS: dict[str, tuple[str, Callable[[ExportStore, Claim], object]]] = {
+    "claim": ("processing", lambda store, held: store.claim(held.key, "run#0", IF_FREE_OR_MINE)),
+    "release": ("pending", lambda store, held: store.release(held)),
+    "hand over": ("pending", lambda store, held: store.hand_over(held)),
+    "reopen": ("pending", reopen),
+    "complete": ("completed", lambda store, held: store.complete(held, {"rows": 1}, [])),
+    "fail": ("failed", lambda store, held: store.fail(held, "a_code", "why", [])),
+    "cancel": ("canceled", lambda store, held: store.cancel(held.key, "merchant-1", "me")),
+    "drop": ("expired", drop),
+}
+"""What moves a job, and the status that it moves it to."""
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_job_is_moved_exactly_if_the_table_of_moves_has_it(
+    store: ExportStore, services: Services, operation: str
 ) -> None:
-    store.create(export_job())
-    services.tables.export_jobs.update(
-        "export-1", set={"status": status}, condition="attribute_exists(#id)"
-    )
-    claim = store.claim("export-1", "run", IF_FREE_OR_MINE)
-    assert (claim is not None) == ("processing" in MOVES.get(status, ()))
+    after, move = OPERATIONS[operation]
+    for before in (*MOVES, "unknown"):
+        store.create(export_job(before))
+        held = store.claim(before, "run#0", IF_FREE_OR_MINE)
+        assert held is not None
+        # Nothing but the status stands in the way.
+        services.tables.export_jobs.update(
+            before,
+            set={"status": before, "updatedAt": "before"},
+            condition="attribute_exists(#id)",
+        )
+
+        with suppress(ConditionFailed, Conflict, LeaseLost):
+            move(store, held)
+
+        item = store.get(before)
+        moved = item["updatedAt"] != "before"
+        assert moved == (after in MOVES.get(before, ())), f"{before} to {after}"
+        assert item["status"] == (after if moved else before)
+
+
+def test_the_table_names_no_status_that_it_does_not_have_itself() -> None:
+    assert {status for after in MOVES.values() for status in after} <= set(MOVES)
+    assert {after for after, _ in OPERATIONS.values()} == set(MOVES)
 
 
 def test_a_job_that_cannot_be_adopted_does_not_keep_the_others(
@@ -180,6 +233,20 @@ def test_an_expired_job_is_neither_adopted_nor_claimed(
     assert store.claim("export-1", "poller") is None
     assert store.drop("export-1")
     assert store.queue.due(10) == []
+    assert store.get("export-1")["status"] == "expired"
+
+
+def test_an_expired_job_is_not_taken_from_whom_still_renders_it(
+    store: ExportStore, clock: ManualClock
+) -> None:
+    store.create(export_job())
+    clock.advance(7 * 86_400 - 1)
+    claim = store.claim("export-1", "run", IF_FREE_OR_MINE)
+    assert claim is not None
+    clock.advance(2)
+    assert not store.drop("export-1")
+    store.complete(claim, {"rows": 1}, [])
+    assert status_of(store.get("export-1"), clock()) == "expired"
 
 
 def test_what_can_never_be_claimed_leaves_the_queue_and_nothing_else_does(
@@ -197,12 +264,47 @@ def test_what_can_never_be_claimed_leaves_the_queue_and_nothing_else_does(
     assert not store.drop("no-such-export")
 
 
-def test_an_expired_job_is_gone_though_the_table_still_holds_it(
+def test_a_job_whose_time_is_up_is_expired_as_long_as_the_table_still_holds_it(
     store: ExportStore, clock: ManualClock
 ) -> None:
     store.create(export_job())
-    clock.advance(7 * 86_400)
-    with pytest.raises(NotFound):
-        store.get("export-1")
+    clock.advance(7 * 86_400 - 1)
+    assert status_of(store.get("export-1"), clock()) == "pending"
+    clock.advance(1)
+    assert status_of(store.get("export-1"), clock()) == "expired"
+    with pytest.raises(ConditionFailed):
+        store.reopen("export-1")
     with pytest.raises(NotFound):
         store.get("export-2")
+
+
+def test_slices_that_are_rendered_at_once_do_not_overwrite_each_others_progress(
+    store: ExportStore,
+) -> None:
+    store.create(export_job())
+    claim = store.claim("export-1", "run", IF_FREE_OR_MINE)
+    assert claim is not None
+    assert claim.item["progress"] == {}
+    store.queue.write(claim, set={"slices": 8})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: store.slice_done(claim, n, 10 * n, 100 * n), range(1, 5)))
+    store.slice_done(claim, 4, 40, 400)  # rendered twice
+
+    progress = progress_of(store.get("export-1"))
+    assert (progress.rows, progress.bytes) == (100, 1000)
+    assert (progress.slices_done, progress.slices, progress.percent) == (4, 8, 50)
+
+
+def test_a_new_claim_forgets_what_the_last_one_has_rendered(
+    store: ExportStore, clock: ManualClock
+) -> None:
+    store.create(export_job())
+    first = store.claim("export-1", "run", IF_FREE_OR_MINE)
+    assert first is not None
+    store.slice_done(first, 0, 10, 100)
+    again = store.claim("export-1", "run", IF_FREE_OR_MINE)
+    assert again is not None
+    assert progress_of(again.item).rows == 0
+    with pytest.raises(LeaseLost):
+        store.slice_done(first, 1, 10, 100)
