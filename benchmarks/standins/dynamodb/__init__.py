@@ -1,0 +1,3 @@
+"""DynamoDB in memory: `Server(DynamoDb(Tables()).handle)`."""
+
+from __future__ import annotations
