@@ -132,13 +132,18 @@ def test_another_merchants_export_does_not_exist(
     )
 
 
-def test_an_export_whose_time_is_up_is_gone(
+def test_an_export_whose_time_is_up_is_expired_and_has_no_links(
     client: TestClient, services: Services, clock: ManualClock
 ) -> None:
-    ExportPipeline(services, Stop()).store.create(export_job())
+    pipeline = ExportPipeline(services, Stop())
+    pipeline.store.create(export_job())
+    pipeline.prepare(claimed(pipeline))
     clock.advance(8 * 86_400)
 
-    assert client.get("/exports/export-1", headers=bearer(token(clock))).status_code == 404
+    answer = client.get("/exports/export-1", headers=bearer(token(clock)))
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "expired")
+    assert answer.json()["download_url"] is answer.json()["manifest_url"] is None
 
 
 NONE_ALG = ".".join(
