@@ -30,6 +30,7 @@ _BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
 _BATCH_GET_ROUNDS = 8  # so many in a row without a single key: with the waits, about six seconds
 _FIRST_WAIT_SECONDS = 0.05
 TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
+_CONFLICT_TRIES = 5  # of a transaction that meets other writes: they are over in milliseconds
 FAILED_CONDITION = "ConditionalCheckFailed"
 """The reason of an action whose condition does not hold, in a canceled transaction."""
 
@@ -284,23 +285,33 @@ class TransactionCanceled(RemitError):
 def transact(client: Any, actions: Sequence[Mapping[str, Any]]) -> None:
     """Do all actions or none; each is `{"Put": …}` or `{"Update": …}` from a table's `…_action`.
 
+    One that meets another write of one of its records, a heartbeat for example, is tried again.
+
     Raises:
         TransactionCanceled: the condition of an action does not hold.
     """
     if len(actions) > TRANSACTION_LIMIT:
         raise ValueError(f"{len(actions)} actions: DynamoDB takes {TRANSACTION_LIMIT}")
     with store_errors("write a transaction"):
-        try:
-            client.transact_write_items(TransactItems=list(actions))
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "TransactionCanceledException":
-                raise
-            raise _canceled(error) from error
+        for left in reversed(range(_CONFLICT_TRIES)):
+            try:
+                client.transact_write_items(TransactItems=list(actions))
+            except ClientError as error:
+                if error.response["Error"]["Code"] != "TransactionCanceledException":
+                    raise
+                reasons = _reasons(error)
+                if left and set(reasons) - {None} == {"TransactionConflict"}:
+                    continue
+                raise _canceled(reasons) from error
+            return
 
 
-def _canceled(error: ClientError) -> RemitError:
+def _reasons(error: ClientError) -> list[str | None]:
     codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-    reasons = [None if code in {None, "None"} else str(code) for code in codes]
+    return [None if code in {None, "None"} else str(code) for code in codes]
+
+
+def _canceled(reasons: list[str | None]) -> RemitError:
     if reasons and all(reason in TRANSIENT_REASONS for reason in reasons if reason):
         return StoreUnavailable(f"could not write a transaction: {reasons}")
     return TransactionCanceled(reasons)

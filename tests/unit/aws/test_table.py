@@ -3,8 +3,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from remit.aws.table import Table
+from remit.aws.table import Table, TransactionCanceled, transact
 from remit.errors import StoreUnavailable
 
 
@@ -82,3 +83,44 @@ def test_a_dotted_name_sets_one_entry_of_a_map() -> None:
         ":set_status": {"S": "processing"},
         ":held": {"S": "token"},
     }
+
+
+class Canceling:
+    """A client that cancels transactions for these reasons, in turn; then they happen."""
+
+    def __init__(self, *reasons: list[str]) -> None:
+        self.reasons = list(reasons)
+
+    def transact_write_items(self, **_: Any) -> None:
+        if self.reasons:
+            codes = [{"Code": code} for code in self.reasons.pop(0)]
+            error = {"Error": {"Code": "TransactionCanceledException"}}
+            raise ClientError({**error, "CancellationReasons": codes}, "TransactWriteItems")
+
+
+def test_a_transaction_that_meets_a_heartbeat_is_tried_again() -> None:
+    client = Canceling(["TransactionConflict", "None"], ["TransactionConflict", "None"])
+    transact(client, [{}, {}])
+    assert client.reasons == []
+
+
+def test_a_transaction_that_meets_others_without_end_is_an_outage() -> None:
+    with pytest.raises(StoreUnavailable):
+        transact(Canceling(*[["TransactionConflict"]] * 10), [{}])
+
+
+@pytest.mark.parametrize(
+    ("reasons", "error"),
+    [
+        (["ConditionalCheckFailed", "None"], TransactionCanceled),
+        (["ConditionalCheckFailed", "TransactionConflict"], TransactionCanceled),
+        (["ThrottlingError", "None"], StoreUnavailable),
+    ],
+)
+def test_a_transaction_that_is_canceled_for_a_reason_is_not_tried_again(
+    reasons: list[str], error: type[Exception]
+) -> None:
+    client = Canceling(reasons, ["never met"])
+    with pytest.raises(error):
+        transact(client, [{}, {}])
+    assert client.reasons == [["never met"]]
