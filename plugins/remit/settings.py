@@ -25,6 +25,11 @@ class Settings:
 
     region: str = _setting("AWS_REGION", "us-east-1", "AWS region of the tables and the bucket")
     bucket: str = _setting("REMIT_BUCKET", "remit-exports", "S3 bucket of the exported files")
+    kms_key: str = _setting(
+        "REMIT_KMS_KEY",
+        "",
+        "KMS key (id, ARN or alias) that encrypts the exported files; empty: SSE-S3",
+    )
     table_prefix: str = _setting("REMIT_TABLE_PREFIX", "", "put before every table name")
     aws_conn_id: str = _setting(
         "REMIT_AWS_CONN_ID", "aws_default", "Airflow connection that holds the AWS credentials"

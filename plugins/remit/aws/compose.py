@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
-from remit.aws.objects import (
-    MAX_PART,
-    MIN_PART,
-    StoredObject,
-    Target,
-    abort_upload,
-    combine_crc64,
-    complete_upload,
-    create_upload,
-)
-from remit.aws.session import store_errors
+from remit.aws.multipart import MAX_PART, MIN_PART, Part, Upload
+from remit.aws.object_errors import object_errors
+from remit.aws.target import StoredObject, Target, combine_crc64, crc64
+
+LARGEST_COPY = 1024**3
+"""Bytes of the largest part that is copied. S3 would copy 5 GiB at once, and take longer than the
+client waits for an answer; 10,000 parts of 1 GiB are more than the largest object."""
+
+THREADS = 4
+"""Parts on their way at once."""
+
+_CHECK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Span:
     key: str
     start: int
     end: int
+
+    @property
+    def length(self) -> int:
+        """Its bytes."""
+        return self.end - self.start
 
     @property
     def header(self) -> str:
@@ -46,7 +53,7 @@ def plan_parts(
     for segment in segments:
         start = 0
         if pending:
-            missing = min_part - sum(span.end - span.start for span in pending)
+            missing = min_part - sum(span.length for span in pending)
             start = min(missing, segment.bytes)
             if start:
                 pending.append(Span(segment.key, 0, start))
@@ -55,7 +62,7 @@ def plan_parts(
             parts.append(pending)
             pending = []
         spans = list(_cut(segment.key, start, segment.bytes, min_part, max_part))
-        if spans and spans[-1].end - spans[-1].start < min_part:
+        if spans and spans[-1].length < min_part:
             pending = [spans.pop()]
         parts.extend([span] for span in spans)
     return [*parts, pending] if pending else parts
@@ -71,46 +78,71 @@ def _cut(key: str, start: int, end: int, min_part: int, max_part: int) -> Iterat
         yield Span(key, start, end)
 
 
-def compose(s3: Any, segments: Sequence[StoredObject], target: Target) -> tuple[int, int]:
+def compose(
+    s3: Any,
+    segments: Sequence[StoredObject],
+    target: Target,
+    *,
+    check: Callable[[], None] | None = None,
+    threads: int = THREADS,
+) -> tuple[int, int]:
     """Write the segments, end to end, as one object; returns its size and CRC64NVME.
 
+    `check` is called every second until the parts are there; what it raises ends the work.
+
     Raises:
-        StoreUnavailable: S3 did not take it; nothing is visible.
+        StoreUnavailable, UploadGone, ObjectRefused: S3 did not take it; nothing is visible.
     """
     crc, size = 0, sum(segment.bytes for segment in segments)
     for segment in segments:
         crc = combine_crc64(crc, segment.crc64nvme, segment.bytes)
-    with store_errors(f"compose {target.key}"):
-        if size == 0:  # a multipart upload has at least one part, and no part is empty
+    if size == 0:  # a multipart upload has at least one part, and no part is empty
+        with object_errors(f"store {target.key}"):
             s3.put_object(**target.arguments(), Body=b"")
-            return 0, crc
-        upload_id = create_upload(s3, target)
-        try:
-            parts = [
-                {"PartNumber": number, "ETag": _upload(s3, target, upload_id, number, spans)}
-                for number, spans in enumerate(plan_parts(segments), start=1)
-            ]
-            complete_upload(s3, target, upload_id, parts, crc)
-        except BaseException:
-            abort_upload(s3, target, upload_id)
-            raise
+        return 0, crc
+    upload = Upload.start(s3, target)
+    try:
+        plan = plan_parts(segments, max_part=LARGEST_COPY)
+        upload.complete(_upload_all(upload, plan, check, threads), size, crc)
+    except BaseException:
+        upload.abort()
+        raise
     return size, crc
 
 
-def _upload(s3: Any, target: Target, upload_id: str, number: int, spans: list[Span]) -> str:
-    place = {
-        "Bucket": target.bucket,
-        "Key": target.key,
-        "UploadId": upload_id,
-        "PartNumber": number,
-    }
-    if len(spans) == 1 and spans[0].end - spans[0].start >= MIN_PART:
-        (span,) = spans
-        source = {"Bucket": target.bucket, "Key": span.key}
-        answer = s3.upload_part_copy(**place, CopySource=source, CopySourceRange=span.header)
-        return str(answer["CopyPartResult"]["ETag"])
-    body = b"".join(
-        s3.get_object(Bucket=target.bucket, Key=span.key, Range=span.header)["Body"].read()
-        for span in spans
-    )
-    return str(s3.upload_part(**place, Body=body, ChecksumAlgorithm="CRC64NVME")["ETag"])
+def _upload_all(
+    upload: Upload, plan: Sequence[list[Span]], check: Callable[[], None] | None, threads: int
+) -> list[Part]:
+    """Every part of the plan. When this ends, however it ends, no part is on its way any more: one
+    that arrives after its upload was aborted would stay in the bucket unseen."""
+    executor = ThreadPoolExecutor(threads, thread_name_prefix="compose")
+    try:
+        parts = [
+            executor.submit(_upload, upload, number, spans)
+            for number, spans in enumerate(plan, start=1)
+        ]
+        pending: set[Future[Part]] = set(parts)
+        while pending:
+            done, pending = wait(pending, _CHECK_SECONDS, FIRST_COMPLETED)
+            for part in done:
+                part.result()
+            if check is not None:
+                check()
+        return [part.result() for part in parts]
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _upload(upload: Upload, number: int, spans: Sequence[Span]) -> Part:
+    # S3 copies a range only of objects larger than 5 MiB; a longer span is always of such a one.
+    if len(spans) == 1 and spans[0].length > MIN_PART:
+        return upload.copy(number, spans[0].key, spans[0].header)
+    body = b"".join(_read(upload, span) for span in spans)
+    return upload.send(number, body, crc64(body))
+
+
+def _read(upload: Upload, span: Span) -> bytes:
+    with object_errors(f"read {span.key} for {upload.target.key}"):
+        answer = upload.s3.get_object(Bucket=upload.target.bucket, Key=span.key, Range=span.header)
+        content: bytes = answer["Body"].read()
+    return content

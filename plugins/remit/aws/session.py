@@ -98,17 +98,27 @@ class Aws:
 
     def client(self, service: str, *, connections: int = 10) -> Any:
         """A low-level client with bounded waits; `connections` is its pool size."""
+        if service != "s3":
+            return self._create(service, Config(max_pool_connections=connections))
+        s3 = Config(max_pool_connections=connections, signature_version="s3v4")
+        # Over TLS a body need not be signed: TLS protects it on its way, and its checksum, which is
+        # signed, covers the rest. Signing would hash every part again.
+        client = self._create(service, s3.merge(Config(s3={"payload_signing_enabled": False})))
+        if client.meta.endpoint_url.startswith("https://"):
+            return client
+        return self._create(service, s3)
+
+    def _create(self, service: str, config: Config) -> Any:
+        patience = Config(
+            connect_timeout=self.patience.connect,
+            read_timeout=self.patience.s3 if service == "s3" else self.patience.dynamodb,
+            retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
+        )
         return self.session.create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoints.get(service),
-            config=Config(
-                connect_timeout=self.patience.connect,
-                read_timeout=self.patience.s3 if service == "s3" else self.patience.dynamodb,
-                retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
-                max_pool_connections=connections,
-                signature_version="s3v4" if service == "s3" else None,
-            ),
+            config=patience.merge(config),
         )
 
 

@@ -7,9 +7,8 @@ import pytest
 from awscrt import checksums
 from botocore.exceptions import ClientError
 
-from remit.aws import objects
 from remit.aws.compose import compose
-from remit.aws.objects import MIN_PART, ObjectWriter, StoredObject, Target
+from remit.aws.objects import ObjectWriter, StoredObject, Target
 from remit.services import Services
 
 MIB = 1024**2
@@ -66,13 +65,6 @@ def test_an_error_leaves_nothing_behind(services: Services, size: int) -> None:
     with pytest.raises(ClientError, match="NoSuchKey"):
         read(services)
     assert uploads(services) == []
-
-
-def test_part_sizes_grow_so_that_ten_thousand_parts_hold_the_largest_object() -> None:
-    total = sum(objects._part_size(number) for number in range(10_000))
-    assert total >= 5 * 1024**4
-    assert objects._part_size(0) >= MIN_PART
-    assert objects._part_size(9_999) <= objects.MAX_PART
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""Writing behind: a thread sends what is finished while the next is being made."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class _End:
+    pass
+
+
+class WriteBehind(Generic[T]):
+    """Calls `send` with what is put, in order, from a thread of its own.
+
+    One element waits while another is being sent; `put` blocks when a third comes, which is what
+    bounds the memory. After an error nothing is sent any more, and every later call raises it.
+    Either `finish` or `abort` has to end it.
+    """
+
+    def __init__(self, send: Callable[[T], None]) -> None:
+        self._send = send
+        self._waiting: queue.Queue[T | _End] = queue.Queue(maxsize=1)
+        self._aborted = threading.Event()
+        self._error: Exception | None = None
+        self._thread = threading.Thread(target=self._run, name="write-behind", daemon=True)
+        self._thread.start()
+
+    def check(self) -> None:
+        """Raise the error of an element that could not be sent."""
+        if self._error is not None:
+            raise self._error
+
+    def put(self, element: T) -> None:
+        """Hand an element over; it belongs to the thread from now on."""
+        self.check()
+        self._waiting.put(element)
+
+    def finish(self) -> None:
+        """Wait until everything is sent; the thread has ended then."""
+        self._end()
+        self.check()
+
+    def abort(self) -> None:
+        """Drop what waits, and wait for what is being sent: once this returns, nothing is."""
+        self._aborted.set()
+        self._end()
+
+    def _end(self) -> None:
+        if self._thread.is_alive():
+            self._waiting.put(_End())
+            self._thread.join()
+
+    def _run(self) -> None:
+        # It goes on taking elements after an error: whoever puts must not wait for ever.
+        while not isinstance(element := self._waiting.get(), _End):
+            if self._error is None and not self._aborted.is_set():
+                try:
+                    self._send(element)
+                except Exception as error:  # noqa: BLE001 - handed over to whoever puts
+                    self._error = error
+            del element  # not kept while waiting for the next one
