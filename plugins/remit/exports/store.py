@@ -326,33 +326,24 @@ class ExportStore:
         remove: Collection[str] = (),
         announcement: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Move a job to `status` and write the announcement, if there is one, both or neither. A
-        claim, which is the queue's write, is the only move that is not made here.
+        """Move a job to `status` and write the announcement, both or neither. A claim, which is
+        the queue's write, is the only move that is not made here.
+
+        Even one write alone is a transaction: it can be sent again when its answer is lost, and
+        the condition that it has made untrue itself does not count against it.
 
         Raises:
             ConditionFailed: the table of moves has no such move from where the job is, or the
                 condition does not hold. Nothing was written.
         """
         allowed, sources = moving_to(status)
-        change: dict[str, Any] = {
-            "set": {**(set or {}), "status": status, "updatedAt": self._now()},
-            "remove": remove,
-            "condition": f"{allowed} AND {condition}",
-            "values": {**values, **sources},
-        }
-        if announcement and self._announced(export_id, change, announcement):
-            return
-        self._table.update(export_id, **change)
-
-    def _announced(
-        self,
-        export_id: str,
-        change: Mapping[str, Any],
-        announcement: Sequence[Mapping[str, Any]],
-    ) -> bool:
-        """Make a change and its announcement; False, and nothing is written, if it was announced
-        before: a cleared run exports again under the same id, and tells nobody twice."""
-        update = self._table.update_action(export_id, **change)
+        update = self._table.update_action(
+            export_id,
+            set={**(set or {}), "status": status, "updatedAt": self._now()},
+            remove=remove,
+            condition=f"{allowed} AND {condition}",
+            values={**values, **sources},
+        )
         try:
             transact(self._table.client, [{"Update": update}, *announcement])
         except TransactionCanceled as canceled:
@@ -360,9 +351,12 @@ class ExportStore:
                 raise ConditionFailed(f"export {export_id} is in another state") from None
             if not {*canceled.reasons} <= {None, FAILED_CONDITION}:
                 raise
+            # Announced before: a cleared run exports again under the same id, and
+            # tells nobody twice.
             log.info("export %s was announced before: %s", export_id, canceled)
-            return False
-        return True
+            self._move(
+                export_id, status, condition=condition, values=values, set=set, remove=remove
+            )
 
     def _seconds(self) -> int:
         return epoch_seconds(self._clock())
