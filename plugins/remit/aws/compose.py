@@ -88,7 +88,8 @@ def compose(
 ) -> tuple[int, int]:
     """Write the segments, end to end, as one object; returns its size and CRC64NVME.
 
-    `check` is called every second until the parts are there; what it raises ends the work.
+    `check` is called between parts, and every second while one takes longer; what it raises ends
+    the work.
 
     Raises:
         StoreUnavailable, UploadGone, ObjectRefused: S3 did not take it; nothing is visible.

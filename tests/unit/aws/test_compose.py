@@ -1,12 +1,22 @@
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from remit.aws.compose import Span, plan_parts
-from remit.aws.objects import StoredObject
+from remit.aws.compose import LARGEST_COPY, Span, compose, plan_parts
+from remit.aws.multipart import MAX_PARTS, MIN_PART
+from remit.aws.objects import ObjectRefused, StoredObject, Target
+from remit.errors import LeaseLost
 
 MIN, MAX = 5, 50
+PATIENCE = 5
+TARGET = Target("exports", "exports/file.csv", "text/csv")
 
 
 def segments(sizes: list[int]) -> list[StoredObject]:
@@ -33,3 +43,103 @@ def test_the_parts_are_the_segments_end_to_end_within_the_limits(sizes: list[int
 
 def test_a_span_is_an_http_range_with_both_ends_inclusive() -> None:
     assert Span("k", 0, 5).header == "bytes=0-4"
+
+
+class Bucket:
+    """A client that copies parts; `before_copy` may hold or refuse one by number."""
+
+    def __init__(self, before_copy: Callable[[int], None] = lambda number: None) -> None:
+        self._before_copy = before_copy
+        self._lock = threading.Lock()
+        self._copying = 0
+        self.most_at_once = 0
+        self.copied: list[int] = []
+        self.log: list[str] = []
+
+    def create_multipart_upload(self, **request: Any) -> dict[str, Any]:
+        return {"UploadId": "upload-1"}
+
+    def upload_part_copy(self, **request: Any) -> dict[str, Any]:
+        number = request["PartNumber"]
+        with self._lock:
+            self._copying += 1
+            self.most_at_once = max(self.most_at_once, self._copying)
+        try:
+            self._before_copy(number)
+        finally:
+            with self._lock:
+                self._copying -= 1
+        self.copied.append(number)
+        return {"CopyPartResult": {"ETag": f"etag-{number}"}}
+
+    def complete_multipart_upload(self, **request: Any) -> dict[str, Any]:
+        self.parts = request["MultipartUpload"]["Parts"]
+        self.log.append("complete")
+        return {}
+
+    def abort_multipart_upload(self, **request: Any) -> dict[str, Any]:
+        assert self._copying == 0, "a part could arrive after the abort"
+        self.log.append("abort")
+        return {}
+
+
+def large(count: int) -> list[StoredObject]:
+    return segments([MIN_PART + 1] * count)
+
+
+def test_parts_are_copied_at_once_up_to_a_bound_and_listed_in_order() -> None:
+    together = threading.Barrier(3)
+    bucket = Bucket(lambda number: together.wait(PATIENCE) and None)
+
+    compose(bucket, large(9), TARGET, threads=3)
+
+    assert bucket.most_at_once == 3
+    assert bucket.parts == [{"PartNumber": n, "ETag": f"etag-{n}"} for n in range(1, 10)]
+    assert bucket.log == ["complete"]
+
+
+def test_a_part_that_is_refused_ends_the_others_before_the_abort() -> None:
+    answer = {"Error": {"Code": "AccessDenied"}}
+
+    def refuse(number: int) -> None:
+        if number == 2:
+            raise ClientError(answer, "UploadPartCopy")
+
+    bucket = Bucket(refuse)
+    with pytest.raises(ObjectRefused, match=r"copy staged-1 as part 2 of exports/file\.csv"):
+        compose(bucket, large(1000), TARGET)
+
+    assert bucket.log == ["abort"]
+    assert len(bucket.copied) < 999
+
+
+def test_what_the_check_raises_ends_the_work_even_during_a_long_copy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("remit.aws.compose._CHECK_SECONDS", 0.01)
+    copying, lost = threading.Event(), threading.Event()
+
+    def hold(number: int) -> None:
+        if number == 2:
+            copying.set()
+            lost.wait(PATIENCE)
+
+    def check() -> None:
+        if copying.is_set():
+            lost.set()
+            raise LeaseLost("another worker has it")
+
+    bucket = Bucket(hold)
+    with pytest.raises(LeaseLost):
+        compose(bucket, large(1000), TARGET, check=check, threads=1)
+
+    assert bucket.log == ["abort"]
+    assert len(bucket.copied) < 1000
+
+
+def test_a_long_segment_is_copied_in_parts_that_answer_in_time() -> None:
+    bucket = Bucket()
+    compose(bucket, segments([5 * LARGEST_COPY]), TARGET)
+    assert len(bucket.parts) == 5
+    largest_object = 5 * 1024**4
+    assert largest_object / LARGEST_COPY < MAX_PARTS
