@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +79,11 @@ OUTAGES = (
 mistake in a call or in the configuration, which no waiting mends."""
 
 
+_UNSIGNED_BODIES = {"payload_signing_enabled": False}
+"""TLS keeps a body from being changed on its way, and a checksum, which is signed, goes with each.
+To sign the body, too, botocore would hash every part once more."""
+
+
 @dataclass(frozen=True)
 class Aws:
     """A botocore session with the region and, per service, an endpoint of its own if set.
@@ -98,28 +104,25 @@ class Aws:
 
     def client(self, service: str, *, connections: int = 10) -> Any:
         """A low-level client with bounded waits; `connections` is its pool size."""
-        if service != "s3":
-            return self._create(service, Config(max_pool_connections=connections))
-        s3 = Config(max_pool_connections=connections, signature_version="s3v4")
-        # Over TLS a body need not be signed: TLS protects it on its way, and its checksum, which is
-        # signed, covers the rest. Signing would hash every part again.
-        client = self._create(service, s3.merge(Config(s3={"payload_signing_enabled": False})))
-        if client.meta.endpoint_url.startswith("https://"):
-            return client
-        return self._create(service, s3)
-
-    def _create(self, service: str, config: Config) -> Any:
-        patience = Config(
-            connect_timeout=self.patience.connect,
-            read_timeout=self.patience.s3 if service == "s3" else self.patience.dynamodb,
-            retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
-        )
         return self.session.create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoints.get(service),
-            config=patience.merge(config),
+            config=Config(
+                connect_timeout=self.patience.connect,
+                read_timeout=self.patience.s3 if service == "s3" else self.patience.dynamodb,
+                retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
+                max_pool_connections=connections,
+                signature_version="s3v4" if service == "s3" else None,
+                s3=_UNSIGNED_BODIES if service == "s3" and self._s3_over_tls() else None,
+            ),
         )
+
+    def _s3_over_tls(self) -> bool:
+        """Whether S3 is reached over TLS; it always is, unless an endpoint says otherwise."""
+        variables = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
+        endpoint = next(filter(None, [self.endpoints.get("s3"), *variables]), "")
+        return not endpoint.startswith("http:")
 
 
 @contextmanager

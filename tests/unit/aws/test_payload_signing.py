@@ -44,7 +44,8 @@ def text(value: Any) -> str:
 def test_over_tls_the_body_is_not_hashed_again_and_its_checksum_is_signed(
     endpoint: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+        monkeypatch.delenv(variable, raising=False)
     headers = sent(endpoint)
     assert headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
     assert "x-amz-checksum-crc64nvme;" in headers["authorization"]
