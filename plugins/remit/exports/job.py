@@ -7,7 +7,7 @@ read by the same function.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,6 +17,7 @@ from typing import Any, Literal
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import ExportFailed, InvalidRequest
+from remit.exports.reports.report import Report
 from remit.exports.request import ExportRequest, parse_request
 
 Status = Literal["pending", "processing", "completed", "failed", "canceled", "expired"]
@@ -58,18 +59,25 @@ def status_of(item: Item, now: datetime) -> Any:
     return "expired" if gone else item.get("status")
 
 
+DEFAULT_REPORT: str = ExportRequest.model_fields["report"].default
+
 _QUERY_FIELDS: Mapping[str, str] = MappingProxyType(
     {
         "StartDate": "start_date",
         "EndDate": "end_date",
+        "Timezone": "timezone",
         "Report": "report",
+        "Columns": "columns",
         "Status": "status",
+        "Currency": "currency",
         "CustomerID": "customer_id",
         "MinAmount": "min_amount",
         "MaxAmount": "max_amount",
+        "Compression": "compression",
+        "SplitRows": "split_rows",
     }
 )
-"""Attribute inside `query` to field of the request.
+"""Attribute inside `query` to field of the request; `format` stands beside `query`.
 
 `Limit` and `Cursor` page the platform's list of payments; an export is all of its range, so they
 are left out.
@@ -89,7 +97,7 @@ class ExportJob:
 
 def new_item(job: ExportJob) -> Item:
     """The record of a new job, without its place in the queue."""
-    fields = job.request.model_dump(exclude_none=True)
+    fields = job.request.model_dump(mode="json", exclude_none=True)
     return {
         "id": job.id,
         "merchantID": job.merchant_id,
@@ -105,7 +113,7 @@ def new_item(job: ExportJob) -> Item:
 
 
 def read_job(
-    item: Item, reports: Collection[str], *, now: datetime, default_expiry: datetime
+    item: Item, reports: Mapping[str, Report], *, now: datetime, default_expiry: datetime
 ) -> ExportJob:
     """The job that a record describes, whoever wrote it.
 
@@ -120,8 +128,34 @@ def read_job(
             created_at=_instant(item.get("createdAt"), now),
             expires_at=expiry_of(item) or epoch_seconds(default_expiry),
         )
-    except (InvalidRequest, ValueError, TypeError) as error:
+    except InvalidRequest as error:
+        raise ExportFailed("invalid_request", f"the request cannot be served: {error}") from error
+    except (ValueError, TypeError) as error:
         raise ExportFailed("invalid_request", f"the export's record is wrong: {error}") from error
+
+
+def options_of(item: Item) -> dict[str, Any]:
+    """What a job's record asks for, unchecked, as `as_values` has it: without the defaults, and
+    without what is no text, no whole number and no list of texts."""
+    fields = ExportRequest.model_fields
+    return {
+        name: value
+        for name, value in _values(item).items()
+        if value != fields[name].default and _is_plain(value)
+    }
+
+
+def report_of(item: Item) -> str:
+    """The name of the report that a job's record asks for."""
+    return str(_values(item).get("report", DEFAULT_REPORT))
+
+
+def summary_of(item: Item) -> str:
+    """A job in one line, for operators: whose it is, the report, the range and the format."""
+    given = options_of(item)
+    days = f"{given.get('start_date')} to {given.get('end_date')}"
+    form = given.get("format", ExportRequest.model_fields["format"].default)
+    return f"{item.get('merchantID')}: {report_of(item)}, {days}, {form}"
 
 
 def expiry_of(item: Item) -> int | None:
@@ -130,16 +164,24 @@ def expiry_of(item: Item) -> int | None:
     return int(value) if isinstance(value, int | Decimal) and 0 < value < 1 << 36 else None
 
 
-def _request(item: Item, reports: Collection[str]) -> ExportRequest:
-    query = item.get("query")
-    if not isinstance(query, dict):
+def _request(item: Item, reports: Mapping[str, Report]) -> ExportRequest:
+    if not isinstance(item.get("query"), dict):
         raise TypeError("the attribute 'query' is not a map")
-    values: dict[str, Any] = {
-        field: query[name]
-        for name, field in _QUERY_FIELDS.items()
-        if query.get(name) not in (None, "")
-    }
-    return parse_request({**values, "format": item.get("format") or "csv"}, reports)
+    return parse_request(_values(item), reports)
+
+
+def _values(item: Item) -> dict[str, Any]:
+    """The request of a record, as `parse_request` takes it; what is empty is not given."""
+    query = item.get("query")
+    given = query if isinstance(query, dict) else {}
+    values = {field: given.get(name) for name, field in _QUERY_FIELDS.items()}
+    values["format"] = item.get("format")
+    return {field: value for field, value in values.items() if value not in (None, "")}
+
+
+def _is_plain(value: Any) -> bool:
+    texts = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return texts or isinstance(value, str | int)
 
 
 def _text(item: Item, name: str) -> str:
