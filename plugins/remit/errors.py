@@ -12,6 +12,7 @@ RemitError
 ├── Transient               the same call may succeed later
 │   ├── StoreUnavailable        DynamoDB or S3 did not answer, or asked to slow down
 │   ├── TriggerUnavailable      Airflow did not take the run
+│   ├── OutOfRoom               memory and the disk for spilling are full on this worker
 │   └── Interrupted             asked to stop (SIGTERM) before the work was done
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
@@ -94,6 +95,10 @@ class StoreUnavailable(Transient):
 
 class TriggerUnavailable(Transient):
     """Airflow did not start the run; the poller finds the job."""
+
+
+class OutOfRoom(Transient):
+    """Memory, and the disk for what does not fit into it, are full; another worker may have room."""
 
 
 class Interrupted(Transient):

@@ -73,6 +73,20 @@ class Settings:
         "REMIT_SLICE_ROWS", 500_000, "rows that a slice of a large export should hold"
     )
     max_slices: int = _setting("REMIT_MAX_SLICES", 64, "slices of one export (at most 1000)")
+    settle_lag: timedelta = _setting(
+        "REMIT_SETTLE_SECONDS",
+        timedelta(seconds=5),
+        "an export leaves out what was created so shortly before its request: an index lags",
+    )
+    read_budget: int = _setting(
+        "REMIT_READ_UNITS_PER_SECOND", 0, "capacity units per second that one export reads; unset: any number"
+    )
+    max_rejects: int = _setting(
+        "REMIT_MAX_REJECTS", 100, "an export with more records that cannot be read has failed"
+    )
+    transform: str = _setting(
+        "REMIT_TRANSFORM", "", "`module:function` from frame to frame, applied to every export"
+    )
     poll_chunk: int = _setting(
         "REMIT_POLL_CHUNK", 50, "exports that one mapped task of poll_exports takes"
     )

@@ -6,7 +6,7 @@ Numbers keep the digits that DynamoDB sent (up to 38), binary is base64 text, se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +14,9 @@ import msgspec
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
+_NOT_AN_ATTRIBUTE = (
+    KeyError, AttributeError, TypeError, ValueError, ArithmeticError, msgspec.DecodeError,
+)  # fmt: skip
 
 
 def plain_json(attribute: str) -> str:
@@ -24,8 +27,28 @@ def plain_json(attribute: str) -> str:
     """
     try:
         return _encode(_plain(_decode(attribute))).decode()
-    except (KeyError, AttributeError, TypeError, ArithmeticError, msgspec.DecodeError) as error:
+    except _NOT_AN_ATTRIBUTE as error:
         raise ValueError(f"not a DynamoDB attribute value: {attribute[:200]}") from error
+
+
+def other_attributes(record: str, declared: Collection[str]) -> str | None:
+    """Plain JSON of a record's attributes beside the declared ones; None: there are no others.
+
+    An attribute that is no AttributeValue is left as it came: nothing is lost.
+    """
+    others = {
+        name: _plain_or_raw(value)
+        for name, value in _decode(record).items()
+        if name not in declared
+    }
+    return _encode(others).decode() if others else None
+
+
+def _plain_or_raw(attribute: Any) -> Any:
+    try:
+        return _plain(attribute)
+    except _NOT_AN_ATTRIBUTE:
+        return attribute
 
 
 def _plain(attribute: dict[str, Any]) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
 _PUT_SECONDS = 0.1
+_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -22,19 +23,23 @@ class _End:
     pass
 
 
-def prefetched(source: Iterable[T], depth: int = 2) -> Prefetched[T]:
+def prefetched(
+    source: Iterable[T], depth: int = 2, check: Callable[[], None] = lambda: None
+) -> Prefetched[T]:
     """The elements of `source` in order, up to `depth` of them produced ahead of use.
 
+    `check` is called twice a second while an element is waited for: what it raises ends the wait.
     An error of the source is raised where its element would have come. Closing the iterator early
     stops the thread after the element that it is producing.
     """
-    return Prefetched(source, depth)
+    return Prefetched(source, depth, check)
 
 
 class Prefetched(Iterator[T], Generic[T]):
     """See `prefetched`."""
 
-    def __init__(self, source: Iterable[T], depth: int) -> None:
+    def __init__(self, source: Iterable[T], depth: int, check: Callable[[], None]) -> None:
+        self._check = check
         self._ready: queue.Queue[T | _Failure | _End] = queue.Queue(maxsize=depth)
         self._closed = threading.Event()
         self._ended = False
@@ -44,7 +49,7 @@ class Prefetched(Iterator[T], Generic[T]):
     def __next__(self) -> T:
         if self._ended:
             raise StopIteration
-        element = self._ready.get()
+        element = self._wait()
         if isinstance(element, _End):
             self._ended = True
             raise StopIteration
@@ -52,6 +57,13 @@ class Prefetched(Iterator[T], Generic[T]):
             self._ended = True
             raise element.error
         return element
+
+    def _wait(self) -> T | _Failure | _End:
+        while True:
+            try:
+                return self._ready.get(timeout=_CHECK_SECONDS)
+            except queue.Empty:
+                self._check()
 
     def close(self) -> None:
         """Stop producing. The thread ends by itself, after the element that it is waiting for:

@@ -12,47 +12,39 @@ from __future__ import annotations
 import json
 import logging
 import random
-import zlib
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
 
-from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
+from remit.aws.pace import Pace
+from remit.aws.pages import Page, parse_page
+from remit.aws.session import THROTTLING_CODES, TRANSIENT_CODES, Aws, store_errors
 from remit.errors import ConfigurationError, Interrupted, RemitError, StoreUnavailable
 from remit.stop import Stop
 
 log = logging.getLogger(__name__)
 
-_ATTEMPTS = 8
+PATIENCE = timedelta(minutes=10)
+"""How long one page is asked for again and again: to give up means to read a slice anew."""
+
 _BACKOFF_BASE_SECONDS = 0.05
 _BACKOFF_CAP_SECONDS = 5.0
+_DOUBLINGS = 16  # enough to reach the cap
 
 
 class QueryRefused(RemitError):
     """DynamoDB refused the query for good: no such table or index, or no permission."""
 
 
-@dataclass(frozen=True)
-class Page:
-    """One answer to `Query`: the JSON text as sent, and what its envelope says."""
-
-    text: str
-    count: int
-    capacity_units: float
-    last_key: dict[str, Any] | None
-
-
-class _Envelope(msgspec.Struct):
-    Count: int
-    ConsumedCapacity: dict[str, Any] | None = None
-    LastEvaluatedKey: dict[str, Any] | None = None
+class Throttled(StoreUnavailable):
+    """DynamoDB asked to slow down."""
 
 
 class RawQuery:
@@ -63,7 +55,11 @@ class RawQuery:
         aws: Aws,
         endpoint: str,
         stop: Stop,
+        *,
+        pace: Pace | None = None,
         uniform: Callable[[float, float], float] = random.uniform,
+        patience: timedelta = PATIENCE,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._credentials = aws.session.get_credentials()
         if self._credentials is None:
@@ -72,7 +68,10 @@ class RawQuery:
         self._url = endpoint
         self._http = URLLib3Session(timeout=(3, 20))
         self._stop = stop
+        self._pace = pace or Pace()
         self._uniform = uniform
+        self._patience = patience.total_seconds()
+        self._monotonic = monotonic
 
     def pages(
         self, request: Mapping[str, Any], start_key: Mapping[str, Any] | None = None
@@ -95,18 +94,34 @@ class RawQuery:
 
     def _page(self, request: dict[str, Any]) -> Page:
         body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"}).encode()
-        for attempt in range(1, _ATTEMPTS + 1):
+        if (seconds := self._pace.wait_seconds()) > 0:
+            self._wait(seconds)
+        give_up_at = self._monotonic() + self._patience
+        attempt = 0
+        while True:
             try:
-                return self._send(body)
+                page = self._send(body)
             except StoreUnavailable as error:
-                if attempt == _ATTEMPTS:
+                if self._monotonic() >= give_up_at:
                     raise
-                ceiling = min(_BACKOFF_CAP_SECONDS, _BACKOFF_BASE_SECONDS * 2**attempt)
-                wait = self._uniform(0, ceiling)
-                log.warning("page failed (attempt %d), next in %.2f s: %s", attempt, wait, error)
-                if self._stop.wait(wait):
-                    raise Interrupted("asked to stop while DynamoDB did not answer") from error
-        raise AssertionError("unreachable")
+                attempt += 1
+                if isinstance(error, Throttled):
+                    self._pace.throttled()
+                self._back_off(attempt, error)
+            else:
+                self._pace.took(page.capacity_units)
+                return page
+
+    def _back_off(self, attempt: int, error: StoreUnavailable) -> None:
+        """Full jitter: workers that were throttled together do not come back together."""
+        doubled = _BACKOFF_BASE_SECONDS * 2 ** min(attempt, _DOUBLINGS)
+        seconds = self._uniform(0, min(_BACKOFF_CAP_SECONDS, doubled))
+        log.warning("page failed (attempt %d), next in %.2f s: %s", attempt, seconds, error)
+        self._wait(seconds)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise Interrupted("asked to stop while waiting for DynamoDB")
 
     def _send(self, body: bytes) -> Page:
         headers = {
@@ -124,19 +139,7 @@ class RawQuery:
             raise StoreUnavailable(f"could not query DynamoDB: {error}") from error
         if response.status_code != 200:
             raise _refusal(response.status_code, content)
-        return _parse(content, response.headers.get("x-amz-crc32"))
-
-
-def _parse(content: bytes, crc32: str | None) -> Page:
-    if crc32 is not None and zlib.crc32(content) != int(crc32):
-        raise StoreUnavailable("a page arrived damaged (its CRC32 does not match)")
-    try:
-        envelope = msgspec.json.decode(content, type=_Envelope)
-        text = content.decode()
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise StoreUnavailable(f"a page is not a JSON answer to Query: {error}") from error
-    capacity = (envelope.ConsumedCapacity or {}).get("CapacityUnits", 0.0)
-    return Page(text, envelope.Count, capacity, envelope.LastEvaluatedKey)
+        return parse_page(content, response.headers.get("x-amz-crc32"))
 
 
 def _refusal(status: int, content: bytes) -> RemitError:
@@ -146,6 +149,8 @@ def _refusal(status: int, content: bytes) -> RemitError:
         message = answer.get("message") or answer.get("Message") or ""
     except (ValueError, AttributeError):
         code, message = "", content[:200].decode(errors="replace")
+    if code in THROTTLING_CODES:
+        return Throttled(f"DynamoDB answered {status} {code}: {message}")
     if status >= 500 or code in TRANSIENT_CODES:
         return StoreUnavailable(f"DynamoDB answered {status} {code}: {message}")
     return QueryRefused(f"DynamoDB refused the query with {status} {code}: {message}")

@@ -28,17 +28,23 @@ from botocore.exceptions import (
 
 from remit.errors import StoreUnavailable
 
-TRANSIENT_CODES = frozenset(
+THROTTLING_CODES = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "SlowDown",
+        "ThrottlingException",
+    }
+)
+"""Codes of answers that ask to slow down."""
+
+TRANSIENT_CODES = THROTTLING_CODES | frozenset(
     {
         "InternalError",
         "InternalServerError",
         "LimitExceededException",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
         "RequestTimeout",
         "ServiceUnavailable",
-        "SlowDown",
-        "ThrottlingException",
         "TransactionConflictException",
         "TransactionInProgressException",
     }

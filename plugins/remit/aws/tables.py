@@ -13,6 +13,7 @@ class Tables:
     """Every table that Remit reads or writes, on one client."""
 
     client: Any
+    prefix: str
     payments: Table
     merchants: Table
     export_jobs: Table
@@ -24,9 +25,14 @@ class Tables:
         """The tables behind a DynamoDB client, their names preceded by `prefix`."""
         return cls(
             client=client,
+            prefix=prefix,
             payments=Table(client, f"{prefix}Payments"),
             merchants=Table(client, f"{prefix}Merchants"),
             export_jobs=Table(client, f"{prefix}ExportJobs"),
             webhooks=Table(client, f"{prefix}Webhooks"),
             events=Table(client, f"{prefix}Events"),
         )
+
+    def name_of(self, table: str) -> str:
+        """The name that a table of `infra/` has in this deployment."""
+        return f"{self.prefix}{table}"

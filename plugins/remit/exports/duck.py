@@ -1,24 +1,46 @@
-"""DuckDB connections that compute and reach nothing outside: no files, network, extensions."""
+"""DuckDB connections that compute and reach nothing outside: no files, network, extensions.
+
+What does not fit into memory (a sort, a large aggregate) is spilled into a folder of the
+connection's own, up to a limit.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
 
+from remit.errors import OutOfRoom
+
 _LIMITS: Mapping[str, Any] = {
     "memory_limit": "256MB",
+    "max_temp_directory_size": "16GB",
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "enable_external_access": False,
     "python_enable_replacements": False,
 }
 
+_NO_ROOM = ("Out of Memory Error", "IO Error")
+"""How DuckDB's errors begin when memory and the spill folder, or its disk, are full. Errors that
+come through Arrow have no other mark."""
 
-def connect(threads: int) -> duckdb.DuckDBPyConnection:
-    """A new in-memory database, in UTC."""
-    connection = duckdb.connect(config={**_LIMITS, "threads": threads})
-    connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
-    return connection
+
+@contextmanager
+def connect(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A new in-memory database, in UTC, for the length of the block."""
+    with tempfile.TemporaryDirectory(prefix="remit-spill-") as folder:
+        config = {**_LIMITS, "threads": threads, "temp_directory": folder}
+        with duckdb.connect(config=config) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            connection.execute("SET enable_progress_bar = false")
+            yield connection
+
+
+def check_room(error: Exception) -> None:
+    """Raise `OutOfRoom` if that is what DuckDB's error says."""
+    if any(text in str(error) for text in _NO_ROOM):
+        raise OutOfRoom(f"no room to work in: {error}") from error

@@ -1,21 +1,25 @@
 """Where an export's objects lie. Every key carries the generation, so that two workers that both
 believe they own an export never write the same object.
 
-    exports/{merchant}/{export}/{generation}/{file}          the file people download
+    exports/{merchant}/{export}/{generation}/{file}          the files that people download
+    exports/{merchant}/{export}/{generation}/rejects.ndjson
     exports/{merchant}/{export}/{generation}/manifest.json
-    staging/{export}/{generation}/{slice}                    slices of a large export
+    staging/{export}/{generation}/{slice}-{part}             parts of what is written in parts
+    staging/{export}/{generation}/{slice}-rejects
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from remit.clock import format_instant
 from remit.exports.job import ExportJob
 
 _SEGMENT_BYTES = 300
+_GENERATION = re.compile(r"/(\d+)/")
 
 
 @dataclass(frozen=True)
@@ -26,36 +30,60 @@ class Layout:
     generation: int
     extension: str
 
-    @property
-    def file_name(self) -> str:
-        """The name that a browser saves under; the same in every generation."""
+    def file_name(self, number: int = 0) -> str:
+        """The name that a browser saves under, the same in every generation. 0: the only file;
+        otherwise the file's number from 1 on."""
         request = self.job.request
         days = f"{_for_file(request.start_date)}_{_for_file(request.end_date)}"
-        return f"{request.report}_{days}.{self.extension}"
+        part = f"_part-{number:04d}" if number else ""
+        return f"{request.report}_{days}{part}.{self.extension}"
 
-    @property
-    def file(self) -> str:
-        """Key of the file."""
-        return f"{self._folder}/{self.file_name}"
+    def file(self, number: int = 0) -> str:
+        """Key of a file."""
+        return f"{self.folder}{self.file_name(number)}"
 
     @property
     def manifest(self) -> str:
         """Key of the manifest."""
-        return f"{self._folder}/manifest.json"
+        return f"{self.folder}manifest.json"
 
     @property
-    def disposition(self) -> str:
-        """The file's `Content-Disposition`."""
-        return f'attachment; filename="{self.file_name}"'
+    def rejects(self) -> str:
+        """Key of the rejects file."""
+        return f"{self.folder}rejects.ndjson"
 
-    def slice(self, number: int) -> str:
-        """Key of a staged slice."""
-        return f"staging/{_segment(self.job.id)}/{self.generation}/{number:04d}"
+    def staged(self, slice_number: int, part: int) -> str:
+        """Key of a part of a slice."""
+        return f"{staging_of(self.job.id)}{self.generation}/{slice_number:04d}-{part:04d}"
+
+    def staged_rejects(self, slice_number: int) -> str:
+        """Key of the rejects of a slice."""
+        return f"{staging_of(self.job.id)}{self.generation}/{slice_number:04d}-rejects"
 
     @property
-    def _folder(self) -> str:
-        merchant, export = _segment(self.job.merchant_id), _segment(self.job.id)
-        return f"exports/{merchant}/{export}/{self.generation}"
+    def folder(self) -> str:
+        """What all keys of this generation's results begin with."""
+        return f"{results_of(self.job.merchant_id, self.job.id)}{self.generation}/"
+
+
+def results_of(merchant_id: str, export_id: str) -> str:
+    """What the keys of an export's results begin with, in all generations."""
+    return f"exports/{_segment(merchant_id)}/{_segment(export_id)}/"
+
+
+def staging_of(export_id: str) -> str:
+    """What the keys of an export's staged objects begin with, in all generations."""
+    return f"staging/{_segment(export_id)}/"
+
+
+def from_generation(prefix: str, generation: int) -> Callable[[str], bool]:
+    """Whether a key under a prefix is of that generation or a later one."""
+
+    def later(key: str) -> bool:
+        match = _GENERATION.match(key, len(prefix) - 1)
+        return match is None or int(match[1]) >= generation
+
+    return later
 
 
 def _segment(text: str) -> str:
@@ -70,8 +98,3 @@ def _segment(text: str) -> str:
 def _for_file(text: str) -> str:
     """A date as it was asked for, without what file systems dislike."""
     return text.replace(":", "").replace("+", "")
-
-
-def as_of_text(job: ExportJob) -> str:
-    """The instant that an export looks at the table: nothing created later is in it."""
-    return format_instant(job.created_at)

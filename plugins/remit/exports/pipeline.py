@@ -7,38 +7,42 @@ slices, which other workers render into staging, and published by whoever comes 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cached_property
 from itertools import chain
-from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
-from remit.aws.compose import compose
-from remit.aws.objects import ObjectWriter, StoredObject, Target
-from remit.aws.prefetch import prefetched
-from remit.aws.query import Page, QueryRefused, RawQuery
-from remit.errors import ConfigurationError, ExportFailed, Interrupted, Transient
+from remit.aws.objects import UploadGone
+from remit.aws.pages import Page
+from remit.aws.query import QueryRefused
+from remit.errors import ConfigurationError, ExportFailed, Interrupted, LeaseLost, Transient
 from remit.exports.announce import announcement
+from remit.exports.density import cuts
 from remit.exports.heartbeat import Heartbeat
-from remit.exports.job import ExportJob, read_job
-from remit.exports.layout import Layout
-from remit.exports.manifest import checksums, manifest
-from remit.exports.reports import Report, load_reports
-from remit.exports.request import TimeRange
+from remit.exports.keyranges import estimate, key_ranges, outer_edges
+from remit.exports.publishing import Publisher
+from remit.exports.reading import Reader
+from remit.exports.reports import Report, ReportLibrary
 from remit.exports.slices import RenderedSlice, Slice
-from remit.exports.source import KeyRange, estimate, key_ranges, query_for
 from remit.exports.store import ExportStore
+from remit.exports.work import Work
 from remit.queue import Claim
 from remit.services import Services
 from remit.stop import Stop
 
-if TYPE_CHECKING:
-    from remit.exports.render import Renderer
-
 log = logging.getLogger(__name__)
+
+FIRST_PAGES = 4
+"""Pages that are read before an export that goes on counts as anything but small: a range may
+begin in a quiet time."""
+
+RENDERED_AT_ONCE = 16
+"""Slices of one export that are rendered at the same time, at most (see the DAG)."""
+
+Check = Callable[[], None]
 
 
 class ExportPipeline:
@@ -46,7 +50,8 @@ class ExportPipeline:
 
     Its stages raise
         ExportFailed: the export cannot succeed; the job has been moved to `failed` and says why.
-        LeaseLost: another worker has taken the export over; nothing was changed.
+        LeaseLost: another worker has taken the export over, or it was canceled; nothing was
+            changed.
         Transient: try again; the claim stays with its owner.
     """
 
@@ -55,141 +60,178 @@ class ExportPipeline:
         self.settings = services.settings
         self.stop = stop
         self.store = ExportStore(services.export_queue, services.settings, services.clock)
+        self._publisher = Publisher(services, self.store)
+
+    @cached_property
+    def reports(self) -> ReportLibrary:
+        """The reports of the deployment."""
+
+        def check(report: Report) -> None:
+            from remit.exports.engine import check_report  # slow to import
+
+            check_report(report)
+
+        return ReportLibrary(self.settings.reports, check)
 
     def prepare(self, claim: Claim) -> list[Slice]:
         """Finish a small export, or cut a large one into slices (none: it is finished)."""
         with self._orderly(claim), self._failing_the_job(claim):
             self._check_attempts(claim)
-            job = self._job(claim)
-            (keys,) = key_ranges(self._span(job))
-            whole = Slice(claim.key, claim.token, 0, keys)
-            with closing(prefetched(self._pages(job, keys))) as pages:
-                return self._export_or_cut(claim, job, whole, pages)
-
-    def _export_or_cut(
-        self, claim: Claim, job: ExportJob, whole: Slice, pages: Iterator[Page]
-    ) -> list[Slice]:
-        renderer = self._renderer(job)  # loads the engine, while DynamoDB answers
-        first = next(pages)
-        slices = self._slices(claim, job, first) if renderer.joinable else []
-        if slices:
-            lease = self.settings.export_queue_lease
-            self.store.queue.extend(claim, lease, {"slices": len(slices)})
-            log.info("export %s is large: %d slices", job.id, len(slices))
+            work = self._work(claim)
+            log.info("export %s of %s: %s", work.job.id, work.job.merchant_id, work.job.request)
+            self._publisher.sweep_predecessors(work)
+            with self._heartbeat(claim, self.settings.export_lease) as heartbeat:
+                slices = self._export_or_cut(work, heartbeat)
+            if slices:
+                lease = self.settings.export_queue_lease
+                self.store.queue.extend(claim, lease, {"slices": len(slices)})
+                log.info("export %s is large: %d slices", work.job.id, len(slices))
             return slices
-        key = self._layout(claim, job).file
-        lease = self.settings.export_lease
-        rendered = self._render(claim, job, whole, chain([first], pages), key=key, lease=lease)
-        self._publish(claim, job, [rendered])
+
+    def _export_or_cut(self, work: Work, heartbeat: Heartbeat) -> list[Slice]:
+        reader = self._reader(work, share=1)
+        (keys,) = key_ranges(work.span)
+        with reader.pages(keys, self._check(heartbeat)) as pages:
+            work.form  # noqa: B018 - loads the engine, while DynamoDB answers
+            first, more = _first_pages(pages, self.settings.small_export_rows)
+            slices = self._cut(work, reader, first) if more and self._may_be_cut(work) else []
+            if slices:
+                return slices
+            whole = Slice(work.claim.key, work.claim.token, 0, keys)
+            rendered = self._render(work, whole, reader, chain(first, pages), heartbeat, count=1)
+        self._publish(work, [rendered], heartbeat)
         return []
 
     def render(self, piece: Slice) -> RenderedSlice:
         """Render one slice of a large export into staging."""
         claim = self._resume(piece)
         with self._failing_the_job(claim):
-            job = self._job(claim)
-            key = self._layout(claim, job).slice(piece.number)
-            lease = self.settings.export_queue_lease
-            with closing(prefetched(self._pages(job, piece.keys))) as pages:
-                rendered = self._render(claim, job, piece, pages, key=key, lease=lease)
-            self.store.slice_done(claim, piece.number, rendered.rows, rendered.object.bytes)
+            work = self._work(claim)
+            count = int(claim.item.get("slices", 1))
+            reader = self._reader(work, share=min(count, RENDERED_AT_ONCE))
+            with (
+                self._heartbeat(claim, self.settings.export_queue_lease, piece.number) as heartbeat,
+                reader.pages(piece.keys, self._check(heartbeat)) as pages,
+            ):
+                rendered = self._render(work, piece, reader, pages, heartbeat, count=count)
+            self.store.slice_done(claim, piece.number, rendered.rows, rendered.bytes)
             return rendered
 
     def publish(self, rendered: Sequence[RenderedSlice]) -> None:
-        """Compose the slices of a large export into its file and complete the job."""
-        rendered = sorted(rendered, key=lambda one: one.slice.number)
+        """Compose the slices of a large export into its files and complete the job."""
         claim = self._resume(rendered[0].slice)
-        objects = [one.object for one in rendered]
         with self._failing_the_job(claim):
-            job = self._job(claim)
-            target = self._target(job, self._layout(claim, job), None)
-            with Heartbeat(self.store.queue, claim, self.settings.export_queue_lease):
-                compose(self._services.s3, objects, target)
-            self._publish(claim, job, rendered)
-        self._drop(objects)
+            work = self._work(claim)
+            with self._heartbeat(claim, self.settings.export_queue_lease) as heartbeat:
+                self._publish(work, rendered, heartbeat)
+
+    def sweep(self, export_id: str) -> None:
+        """Remove everything that a canceled export has left on S3.
+
+        Raises:
+            StoreUnavailable: not everything is removed; do it again.
+        """
+        item = self.store.get(export_id)
+        self._publisher.sweep(str(item.get("merchantID", "")), export_id)
 
     def _render(
         self,
-        claim: Claim,
-        job: ExportJob,
+        work: Work,
         piece: Slice,
-        pages: Iterable[Page],
+        reader: Reader,
+        pages: Iterator[Page],
+        heartbeat: Heartbeat,
         *,
-        key: str,
-        lease: timedelta,
+        count: int,
     ) -> RenderedSlice:
-        from remit.exports.engine import frames  # slow to import, see `_renderer`
+        from remit.exports.rendering import Rendering  # slow to import
 
-        report = self._reports[job.request.report]
-        layout = self._layout(claim, job)
-        target = self._target(job, layout, key)
-        rows, units = 0, 0.0
+        check = self._check(heartbeat)
+        with ExitStack() as stack:
+            feeds = {reader.source.name: pages}
+            readers = [reader]
+            for source in work.report.sources[1:]:
+                other = Reader(self._services, self.stop, work, source, self._budget(share=count))
+                (keys,) = key_ranges(work.span)
+                feeds[source.name] = stack.enter_context(other.pages(keys, check))
+                readers.append(other)
+            rendering = Rendering(self._services, work, piece, alone=count == 1)
+            rendering.run(
+                feeds,
+                lambda rows, size: heartbeat.report(rows, size, reader.percent_of(piece.keys)),
+                check,
+            )
+        return rendering.result(sum(one.capacity_units for one in readers))
 
-        def texts() -> Iterator[str]:
-            nonlocal units
-            for page in pages:
-                units += page.capacity_units
-                yield page.text
+    def _publish(self, work: Work, rendered: Sequence[RenderedSlice], heartbeat: Heartbeat) -> None:
+        self._check_rejects(rendered)
+        result = self._publisher.publish(work, rendered, self._check(heartbeat))
+        news = {"rows": result["rows"], "bytes": result["bytes"], "rejects": result["rejects"]}
+        merchant, export = work.job.merchant_id, work.job.id
+        outbox = announcement(self._services, merchant, export, "completed", news)
+        try:
+            self.store.complete(work.claim, result, outbox)
+        except LeaseLost:
+            self._publisher.withdraw(work)
+            raise
+        log.info("export %s: %d rows, %d bytes", export, result["rows"], result["bytes"])
+        self._publisher.drop_staged(work)
 
-        with (
-            Heartbeat(self.store.queue, claim, lease) as heartbeat,
-            ObjectWriter(self._services.s3, target) as sink,
-        ):
-            renderer = self._renderer(job)(sink, report.columns, first=piece.number == 0)
-            for frame in frames(report, job.request, self._span(job), texts()):
-                renderer.write(frame)
-                rows += len(frame)
-                if key == layout.file:  # a slice counts when it is done: the others count, too
-                    heartbeat.report(progressRows=rows, progressBytes=sink.bytes_written)
-                heartbeat.check()
-                self.stop.check()
-            renderer.finish()
-            stored = sink.commit()
-        return RenderedSlice(piece, stored, rows, units)
+    def _check_rejects(self, rendered: Sequence[RenderedSlice]) -> None:
+        rejected = sum(one.rejects.rows for one in rendered if one.rejects)
+        if rejected > self.settings.max_rejects:
+            raise ExportFailed(
+                "too_many_rejects",
+                f"{rejected} records cannot be read, and at most {self.settings.max_rejects} may "
+                "be left out",
+            )
 
-    def _publish(self, claim: Claim, job: ExportJob, rendered: Sequence[RenderedSlice]) -> None:
-        layout = self._layout(claim, job)
-        segments = [one.object for one in rendered]
-        rows = sum(one.rows for one in rendered)
-        size = sum(segment.bytes for segment in segments)
-        document = manifest(
-            job,
-            layout,
-            self._reports[job.request.report],
-            segments,
-            rows=rows,
-            capacity_units=sum(one.capacity_units for one in rendered),
+    def _may_be_cut(self, work: Work) -> bool:
+        return work.report.sliced and work.form.renderer.max_rows is None
+
+    def _cut(self, work: Work, reader: Reader, first: Sequence[Page]) -> list[Slice]:
+        """As many slices as the records call for; none for a small export."""
+        rows = sum(page.count for page in first)
+        expected = estimate(work.span, rows, reader.range_text(first[-1].last_key))
+        start, end = outer_edges(work.span)
+        found = cuts(
+            start,
+            end,
+            reader.probe_all,
+            expected=expected,
+            slice_rows=self.settings.slice_rows,
+            most_slices=self.settings.max_slices,
+            small_rows=self.settings.small_export_rows,
         )
-        target = Target(self.settings.bucket, layout.manifest, "application/json")
-        with ObjectWriter(self._services.s3, target) as sink:
-            sink.write(document)
-            sink.commit()
-        sums = checksums(segments)
-        news = {
-            "rows": rows,
-            "bytes": size,
-            "checksum": {"sha256": sums["sha256"], "crc64nvme": sums["crc64nvme"]},
-        }
-        result = {
-            **news,
-            "resultURL": f"s3://{self.settings.bucket}/{layout.file}",
-            "resultKey": layout.file,
-            "manifestKey": layout.manifest,
-            "progressRows": rows,
-            "progressBytes": size,
-        }
-        outbox = announcement(self._services, job.merchant_id, job.id, "completed", news)
-        self.store.complete(claim, result, outbox)
-        log.info("export %s: %d rows, %d bytes in %s", job.id, rows, size, layout.file)
+        ranges = key_ranges(work.span, found)
+        if len(ranges) < 2:
+            return []
+        return [
+            Slice(work.claim.key, work.claim.token, number, keys)
+            for number, keys in enumerate(ranges)
+        ]
 
-    @cached_property
-    def _reports(self) -> dict[str, Report]:
-        return load_reports(self.settings.reports)
+    def _work(self, claim: Claim) -> Work:
+        return Work.of(claim, self.reports, self.settings, self._services.clock())
 
-    def _job(self, claim: Claim) -> ExportJob:
-        now = self._services.clock()
-        expiry = now + self.settings.export_retention
-        return read_job(claim.item, self._reports, now=now, default_expiry=expiry)
+    def _reader(self, work: Work, *, share: int) -> Reader:
+        source = work.report.sources[0]
+        return Reader(self._services, self.stop, work, source, self._budget(share=share))
+
+    def _budget(self, *, share: int) -> float | None:
+        """The capacity units per second that one of so many workers may read."""
+        budget = self.settings.read_budget
+        return budget / share if budget else None
+
+    def _heartbeat(self, claim: Claim, lease: timedelta, number: int = 0) -> Heartbeat:
+        return Heartbeat(self.store.queue, claim, lease, number)
+
+    def _check(self, heartbeat: Heartbeat) -> Check:
+        def check() -> None:
+            heartbeat.check()
+            self.stop.check()
+
+        return check
 
     def _resume(self, piece: Slice) -> Claim:
         """Take the claim up again; the wait for a worker may have outlasted the lease."""
@@ -201,52 +243,6 @@ class ExportPipeline:
         limit = self.settings.export_attempts
         if int(claim.item["attempts"]) > limit:
             raise ExportFailed("too_many_attempts", f"the export was tried {limit} times in vain")
-
-    def _slices(self, claim: Claim, job: ExportJob, first: Page) -> list[Slice]:
-        """As many slices as the density of the first page calls for; none for a small export."""
-        span = self._span(job)
-        last = (first.last_key or {}).get("createdAt", {}).get("S")
-        rows = estimate(span, first.count, last)
-        count = min(self.settings.max_slices, -(-rows // self.settings.slice_rows))
-        if rows <= self.settings.small_export_rows or count < 2:
-            return []
-        return [
-            Slice(claim.key, claim.token, number, keys)
-            for number, keys in enumerate(key_ranges(span, count))
-        ]
-
-    def _span(self, job: ExportJob) -> TimeRange:
-        """The range that was asked for, up to the instant of the request."""
-        span = job.request.range
-        end = min(span.end, job.created_at)
-        return TimeRange(min(span.start, end), end)
-
-    def _pages(self, job: ExportJob, keys: KeyRange) -> Iterator[Page]:
-        table = self._services.tables.payments
-        query = RawQuery(self._services.aws, table.client.meta.endpoint_url, self.stop)
-        return query.pages(query_for(table.name, job.merchant_id, keys))
-
-    def _layout(self, claim: Claim, job: ExportJob) -> Layout:
-        return Layout(job, int(claim.item["generation"]), self._renderer(job).extension)
-
-    def _target(self, job: ExportJob, layout: Layout, key: str | None) -> Target:
-        content_type = self._renderer(job).content_type
-        bucket = self.settings.bucket
-        return Target(bucket, key or layout.file, content_type, layout.disposition)
-
-    def _renderer(self, job: ExportJob) -> type[Renderer]:
-        # pandas, pyarrow and DuckDB take longer to import than most exports take to read.
-        from remit.exports.render import RENDERERS
-
-        return RENDERERS[job.request.format]
-
-    def _drop(self, staged: Sequence[StoredObject]) -> None:
-        """Delete staged slices. What stays is harmless: the bucket's lifecycle rule removes it."""
-        for one in staged:
-            try:
-                self._services.s3.delete_object(Bucket=self.settings.bucket, Key=one.key)
-            except (BotoCoreError, ClientError) as error:
-                log.warning("%s is left to the lifecycle rule: %s", one.key, error)
 
     @contextmanager
     def _orderly(self, claim: Claim) -> Iterator[None]:
@@ -267,6 +263,9 @@ class ExportPipeline:
         """Write a terminal failure into the job before it is raised on."""
         try:
             yield
+        except UploadGone as gone:
+            # Whoever aborts an upload has claimed the export first.
+            raise LeaseLost(f"export {claim.key}: {gone}") from gone
         except ExportFailed as failed:
             news = {"error": {"code": failed.code, "message": str(failed)}}
             merchant = claim.item.get("merchantID")
@@ -274,3 +273,15 @@ class ExportPipeline:
             self.store.fail(claim, failed.code, str(failed), outbox)
             log.error("export %s failed: %s: %s", claim.key, failed.code, failed)  # noqa: TRY400
             raise
+
+
+def _first_pages(pages: Iterator[Page], small_rows: int) -> tuple[list[Page], bool]:
+    """The first pages, and whether there may be more records than a small export has."""
+    first: list[Page] = []
+    rows = 0
+    for page in pages:
+        first.append(page)
+        rows += page.count
+        if rows > small_rows or len(first) == FIRST_PAGES:
+            return first, rows > small_rows or page.last_key is not None
+    return first, False

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+import zoneinfo
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import cache
 from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from remit.clock import format_instant, parse_instant
 from remit.errors import FieldError, InvalidRequest
+from remit.exports.reports.report import FILTERS, Report
 
-Format = Literal["csv", "json", "parquet"]
+Format = Literal["csv", "json", "parquet", "xlsx"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+Compression = Literal["none", "gzip", "zstd"]
+COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 
-PAYMENT_STATUSES = ("pending", "processing", "succeeded", "failed", "canceled")
+COMPRESSIBLE: frozenset[Format] = frozenset({"csv", "json"})
+"""The formats that are text; the others compress inside."""
+
+MIN_SPLIT_ROWS = 1_000
+"""Fewer rows per file would make files by the ten thousand."""
 
 _WHOLE = re.compile(r"-?\d{1,20}", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 _DATE_RULE = "a day (2026-01-31) or an RFC 3339 instant with its offset (2026-01-31T23:59:59Z)"
+_ZONE_RULE = "an IANA time zone, such as Europe/Berlin, or UTC"
 
 
 @dataclass(frozen=True)
@@ -36,62 +46,118 @@ class TimeRange:
 class ExportRequest(BaseModel):
     """An export as it is asked for.
 
-    `start_date` and `end_date` are days or instants. A start day begins at its midnight, an end
-    day is exported whole; an end instant is exclusive. Amounts are in minor units.
+    `start_date` and `end_date` are days or instants. A start day begins at its midnight in the
+    export's time zone, an end day is exported whole; an end instant is exclusive. Amounts are in
+    minor units. Which reports, columns and filters there are depends on the deployment:
+    `parse_request` checks them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    timezone: str = Field(default="UTC", max_length=64, description="IANA zone of the days")
     start_date: str = Field(description="First day, or first instant", max_length=64)
     end_date: str = Field(description="Last day (whole), or end instant (exclusive)", max_length=64)
-    format: Format = "csv"
     report: str = Field(default="payments", max_length=64)
-    status: str | None = Field(default=None, description="Only payments in this status")
+    format: Format = "csv"
+    columns: tuple[str, ...] | None = Field(
+        default=None, description="Columns in their order; by default the report's own"
+    )
+    status: str | None = Field(default=None, min_length=1, max_length=64)
+    currency: str | None = Field(default=None, description="ISO 4217 code")
     customer_id: str | None = Field(default=None, min_length=1, max_length=256)
     min_amount: int | None = Field(default=None, description="Minor units, inclusive")
     max_amount: int | None = Field(default=None, description="Minor units, inclusive")
+    compression: Compression = "none"
+    split_rows: int | None = Field(default=None, description="Rows of one file, at most")
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone(cls, name: str) -> str:
+        if name not in time_zones():
+            raise ValueError(f"there is no time zone {name!r}")
+        return name
 
     @field_validator("start_date", "end_date")
     @classmethod
     def _date(cls, text: str, info: ValidationInfo) -> str:
-        _bound(text, last=info.field_name == "end_date")
+        zone = info.data.get("timezone", "UTC")
+        _bound(text, zoneinfo.ZoneInfo(zone), last=info.field_name == "end_date")
         return text
 
-    @field_validator("status")
+    @field_validator("columns", mode="before")
     @classmethod
-    def _status(cls, text: str | None) -> str | None:
-        if text is not None and text not in PAYMENT_STATUSES:
-            raise ValueError(f"{text!r} is not a payment status")
-        return text
+    def _columns(cls, names: Any) -> Any:
+        """A list, or a text with commas as a query string has it."""
+        if isinstance(names, str):
+            names = [name.strip() for name in names.split(",")]
+        if names is None:
+            return None
+        if not isinstance(names, list | tuple) or not names:
+            raise ValueError("not a list of column names")
+        if len(set(map(str, names))) != len(names):
+            raise ValueError("a column is named twice")
+        return tuple(names)
 
-    @field_validator("min_amount", "max_amount", mode="before")
+    @field_validator("currency")
     @classmethod
-    def _amount(cls, amount: Any) -> int | None:
-        if isinstance(amount, str) and _WHOLE.fullmatch(amount):
-            amount = int(amount)
-        if amount is None or (type(amount) is int and abs(amount) < 2**63):
-            return amount
-        raise ValueError(f"{amount!r} is not a whole number of at most 64 bits")
+    def _currency(cls, code: str | None) -> str | None:
+        if code is not None and not re.fullmatch(r"[A-Za-z]{3}", code):
+            raise ValueError(f"{code!r} is not a currency code")
+        return code
+
+    @field_validator("min_amount", "max_amount", "split_rows", mode="before")
+    @classmethod
+    def _whole(cls, number: Any) -> int | None:
+        if isinstance(number, str) and _WHOLE.fullmatch(number):
+            number = int(number)
+        if number is None or (type(number) is int and abs(number) < 2**63):
+            return number
+        raise ValueError(f"{number!r} is not a whole number of at most 64 bits")
+
+    @field_validator("split_rows")
+    @classmethod
+    def _split(cls, rows: int | None) -> int | None:
+        if rows is not None and rows < MIN_SPLIT_ROWS:
+            raise ValueError(f"{rows} is too few")
+        return rows
 
     @property
     def range(self) -> TimeRange:
         """The instants that the two dates mean, half-open."""
-        return TimeRange(_bound(self.start_date, last=False), _bound(self.end_date, last=True))
+        zone = zoneinfo.ZoneInfo(self.timezone)
+        return TimeRange(
+            _bound(self.start_date, zone, last=False), _bound(self.end_date, zone, last=True)
+        )
+
+    def given_filters(self) -> dict[str, Any]:
+        """The filters that the request has."""
+        return {name: value for name in FILTERS if (value := getattr(self, name)) is not None}
 
 
 ALLOWED: Mapping[str, str | tuple[str, ...]] = {
     "start_date": _DATE_RULE,
     "end_date": _DATE_RULE,
+    "timezone": _ZONE_RULE,
     "format": FORMATS,
-    "status": PAYMENT_STATUSES,
+    "status": "a status as the records have it, such as succeeded",
+    "currency": "a currency code as the records have it, such as USD",
     "customer_id": "a customer's id, 1 to 256 characters",
     "min_amount": "a whole number of minor units",
     "max_amount": "a whole number of minor units",
+    "compression": COMPRESSIONS,
+    "split_rows": f"a whole number of rows, at least {MIN_SPLIT_ROWS}",
 }
-"""Field to what is allowed in it, as errors state it; `report` depends on the deployment."""
+"""Field to what is allowed in it, as errors state it; `report` and `columns` depend on the
+deployment."""
 
 
-def parse_request(values: Mapping[str, Any], reports: Collection[str]) -> ExportRequest:
+@cache
+def time_zones() -> frozenset[str]:
+    """The names of the IANA time zones."""
+    return frozenset(zoneinfo.available_timezones())
+
+
+def parse_request(values: Mapping[str, Any], reports: Mapping[str, Report]) -> ExportRequest:
     """Validate a request that names its fields as `ExportRequest` does.
 
     Raises:
@@ -100,17 +166,10 @@ def parse_request(values: Mapping[str, Any], reports: Collection[str]) -> Export
     try:
         request = ExportRequest.model_validate(values)
     except ValidationError as error:
-        raise InvalidRequest(*(_field_error(e, reports) for e in error.errors())) from None
-    errors = []
-    if request.report not in reports:
-        errors.append(_error("report", f"there is no report {request.report!r}", reports))
-    span = request.range
-    if span.start >= span.end:
-        message = f"the range ends ({request.end_date}) before it starts ({request.start_date})"
-        errors.append(FieldError("end_date", message, "an end after start_date"))
-    low, high = request.min_amount, request.max_amount
-    if low is not None and high is not None and low > high:
-        errors.append(FieldError("max_amount", "less than min_amount", "at least min_amount"))
+        report = reports.get(str(values.get("report", "payments")))
+        errors = [_field_error(one, reports, report) for one in error.errors()]
+        raise InvalidRequest(*errors) from None
+    errors = [*_report_errors(request, reports), *_range_errors(request), *_format_errors(request)]
     if errors:
         raise InvalidRequest(*errors)
     return request
@@ -123,7 +182,8 @@ def check_length(request: ExportRequest, days: int) -> None:
         InvalidRequest: the range is longer.
     """
     span = request.range
-    if span.end - span.start > timedelta(days=days):
+    # An hour more: a range of whole days is longer by that where the clocks go back.
+    if span.end - span.start > timedelta(days=days, hours=1):
         raise InvalidRequest(
             FieldError(
                 "end_date",
@@ -133,23 +193,87 @@ def check_length(request: ExportRequest, days: int) -> None:
         )
 
 
-def _bound(text: str, *, last: bool) -> datetime:
-    whole_day = _DAY.fullmatch(text) is not None
-    instant = parse_instant(f"{text}T00:00:00Z" if whole_day else text)
+def _report_errors(request: ExportRequest, reports: Mapping[str, Report]) -> list[FieldError]:
+    if (report := reports.get(request.report)) is None:
+        message = f"there is no report {request.report!r}"
+        return [FieldError("report", message, tuple(sorted(reports)))]
+    known = {column.name for column in report.columns}
+    unknown = [name for name in request.columns or () if name not in known]
+    errors = []
+    if unknown:
+        message = f"the report {report.name!r} has no column {', '.join(map(repr, unknown))}"
+        errors.append(FieldError("columns", message, _column_names(report)))
+    for name in request.given_filters():
+        if name not in report.filters:
+            message = f"the report {report.name!r} has no filter {name!r}"
+            errors.append(FieldError(name, message, report.filters))
+    if request.status is not None and report.statuses and request.status not in report.statuses:
+        message = f"the report {report.name!r} has no status {request.status!r}"
+        errors.append(FieldError("status", message, report.statuses))
+    return errors
+
+
+def _range_errors(request: ExportRequest) -> list[FieldError]:
+    span, errors = request.range, []
+    if span.start >= span.end:
+        message = f"the range ends ({request.end_date}) before it starts ({request.start_date})"
+        errors.append(FieldError("end_date", message, "an end after start_date"))
+    low, high = request.min_amount, request.max_amount
+    if low is not None and high is not None and low > high:
+        errors.append(FieldError("max_amount", "less than min_amount", "at least min_amount"))
+    return errors
+
+
+def _format_errors(request: ExportRequest) -> list[FieldError]:
+    if request.compression != "none" and request.format not in COMPRESSIBLE:
+        message = f"a {request.format} file is compressed inside"
+        return [FieldError("compression", message, ("none",))]
+    return []
+
+
+def _column_names(report: Report) -> tuple[str, ...]:
+    return tuple(column.name for column in report.columns)
+
+
+def _bound(text: str, zone: tzinfo, *, last: bool) -> datetime:
+    if _DAY.fullmatch(text) is None:
+        instant = parse_instant(text)
+    else:
+        try:
+            day = date.fromisoformat(text) + timedelta(days=int(last))
+        except (ValueError, OverflowError):
+            raise ValueError(f"{text!r} is not a day of the calendar") from None
+        # Where the clocks skip midnight, the day begins with the first instant that it has.
+        instant = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
     if not _EARLIEST <= instant <= _LATEST:
         raise ValueError(f"outside {format_instant(_EARLIEST)} to {format_instant(_LATEST)}")
-    return instant + timedelta(days=1) if whole_day and last else instant
+    return instant
 
 
-def _field_error(error: Any, reports: Collection[str]) -> FieldError:
+def _field_error(error: Any, reports: Mapping[str, Report], report: Report | None) -> FieldError:
     field = ".".join(str(part) for part in error["loc"])
+    message = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return FieldError(field, "unknown parameter", tuple(ExportRequest.model_fields))
     if error["type"] == "missing":
-        return _error(field, "missing", reports)
-    return _error(field, error["msg"].removeprefix("Value error, "), reports)
+        message = "missing"
+    return FieldError(field, message, _allowed(field, reports, report))
 
 
-def _error(field: str, message: str, reports: Collection[str]) -> FieldError:
-    allowed = tuple(sorted(reports)) if field == "report" else ALLOWED.get(field, "")
-    return FieldError(field, message, allowed)
+def _allowed(
+    field: str, reports: Mapping[str, Report], report: Report | None
+) -> str | tuple[str, ...]:
+    field = field.partition(".")[0]
+    if field == "report":
+        return tuple(sorted(reports))
+    if field == "columns":
+        return _column_names(report) if report else "column names of the report"
+    return ALLOWED.get(field, "")
+
+
+def as_values(request: ExportRequest) -> dict[str, Any]:
+    """The fields that differ from their defaults, as `parse_request` takes them."""
+    values = request.model_dump(exclude_defaults=True)
+    if isinstance(values.get("columns"), Sequence):
+        values["columns"] = list(values["columns"])
+    return values

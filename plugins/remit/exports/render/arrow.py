@@ -1,4 +1,4 @@
-"""From a frame back to Arrow, and the text forms that CSV and NDJSON share."""
+"""From a frame back to Arrow: the declared schema."""
 
 from __future__ import annotations
 
@@ -6,33 +6,47 @@ from collections.abc import Sequence
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from remit.errors import ConfigurationError
 from remit.exports.reports import Column
 
 ARROW_TYPES = {
     "text": pa.string(),
     "integer": pa.int64(),
+    "major": pa.decimal128(24, 4),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "json": pa.string(),
+    "attributes": pa.string(),
 }
 """Type of a report's column to its Arrow type, which is also its Parquet type."""
 
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
-    """The declared schema."""
-    return pa.schema([(column.name, ARROW_TYPES[column.type]) for column in columns])
+    """The declared schema; a column's unit is in its field's metadata."""
+    return pa.schema(
+        pa.field(
+            column.name,
+            ARROW_TYPES[column.type],
+            metadata={"unit": column.unit} if column.unit else None,
+        )
+        for column in columns
+    )
 
 
 def table_of(frame: pd.DataFrame, columns: Sequence[Column]) -> pa.Table:
-    """The frame as a table of the declared schema.
+    """The frame's columns as a table of the declared schema.
 
     Raises:
-        pyarrow.ArrowInvalid: a value does not fit its column's type.
+        ConfigurationError: a column is missing or its values do not have its type. The engine's
+            frames are right, so a transform has done it.
     """
-    return pa.Table.from_pandas(frame, schema=schema_of(columns), preserve_index=False)
-
-
-def instants_as_text(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Timestamps as RFC 3339 in UTC with microseconds: `2026-01-31T23:59:59.000000Z`."""
-    return pc.strftime(values, format="%Y-%m-%dT%H:%M:%SZ")
+    try:
+        return pa.Table.from_pandas(
+            frame, schema=schema_of(columns), preserve_index=False, nthreads=1
+        )
+    except (KeyError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise ConfigurationError(
+            f"a frame is not what the report declares (is it the transform?): {error}"
+        ) from error

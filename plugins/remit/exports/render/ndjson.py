@@ -5,19 +5,18 @@ Numbers keep all their digits, and a `json` column is nested, not quoted.
 
 from __future__ import annotations
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from remit.exports.duck import connect
-from remit.exports.render.arrow import instants_as_text, table_of
+from remit.exports.render.arrow import table_of
 from remit.exports.render.base import Renderer
+from remit.exports.render.cells import Cell, lines, text_of, with_currencies
+from remit.exports.reports import Column
 
-_AS_JSON = {
-    "text": "to_json({name})::VARCHAR",
-    "timestamp": "to_json({name})::VARCHAR",
-    "integer": "{name}::VARCHAR",
-    "json": "{name}",  # already JSON text: parsing it again would cut long numbers
-}
+_ESCAPED = r'["\\\x00-\x1f]'
+_QUOTED = frozenset({"text", "date", "timestamp"})
 
 
 class NdjsonRenderer(Renderer):
@@ -27,31 +26,35 @@ class NdjsonRenderer(Renderer):
     content_type = "application/x-ndjson"
     joinable = True
 
-    def _begin(self, first: bool) -> None:  # noqa: ARG002 - NDJSON has no head
-        self._connection = connect(threads=1)
-        members = " || ',' || ".join(
-            f"'\"{c.name}\":' || coalesce({_AS_JSON[c.type].format(name=c.name)}, 'null')"
-            for c in self._columns
-        )
-        self._lines = f"SELECT '{{' || {members} || '}}' || chr(10) AS line FROM rows"
+    def _begin(self, first: bool) -> None:
+        """NDJSON has no head."""
 
     def write(self, frame: pd.DataFrame) -> None:
         """Render one frame."""
-        table = table_of(frame, self._columns)
-        for position, column in enumerate(self._columns):
-            if column.type == "timestamp":
-                text = instants_as_text(table.column(position))
-                table = table.set_column(position, column.name, text)
-        self._connection.register("rows", table)
-        for batch in self._connection.sql(self._lines).to_arrow_reader():
-            self._sink.write(_bytes_of(batch.column(0)))
-        self._connection.unregister("rows")
+        table = table_of(frame, with_currencies(self._columns))
+        cells = (
+            _cell("," if position else "{", column, text_of(column, table))
+            for position, column in enumerate(self._columns)
+        )
+        self._sink.write(lines(cells, missing="null", end="}\n"))
 
     def finish(self) -> None:
         """NDJSON has no end."""
-        self._connection.close()
 
 
-def _bytes_of(lines: pa.StringArray) -> bytes:
-    """The lines end to end: an Arrow string array already holds them so."""
-    return "".join(lines.to_pylist()).encode()
+def _cell(before: str, column: Column, texts: pa.Array) -> Cell:
+    before += f'"{column.name}":'
+    if column.type == "text":
+        texts = _escaped(texts)
+    return Cell(before, texts, quote='"' if column.type in _QUOTED else "")
+
+
+def _escaped(texts: pa.Array) -> pa.Array:
+    """The texts as they stand between JSON's quotes."""
+    special = pc.fill_null(pc.match_substring_regex(texts, _ESCAPED), False)
+    if not pc.any(special).as_py():
+        return texts
+    inside = [
+        msgspec.json.encode(text)[1:-1].decode() for text in texts.filter(special).to_pylist()
+    ]
+    return pc.replace_with_mask(texts, special, pa.array(inside, pa.string()))

@@ -1,0 +1,16 @@
+-- table: Settlements
+-- index: gsi-merchant
+-- partition: merchantID
+-- range: date
+-- attribute: id id text required
+-- attribute: date date day required
+-- attribute: createdAt created_at instant
+-- attribute: processedAt processed_at instant
+-- attribute: status status text
+-- attribute: batchID batch_id text
+-- attribute: totalAmount amount integer required
+-- attribute: transactionCount transaction_count integer
+-- attribute: currency currency text
+-- attribute: transactions transactions json
+-- attribute: merchantID merchant_id text
+SELECT *, major(amount, currency) AS amount_major FROM items

@@ -1,0 +1,18 @@
+-- table: Transactions
+-- index: gsi-merchant-created
+-- partition: merchantID
+-- range: createdAt
+-- attribute: id id text required
+-- attribute: createdAt created_at instant required
+-- attribute: updatedAt updated_at instant
+-- attribute: processedAt processed_at instant
+-- attribute: paymentID payment_id text required
+-- attribute: type type text required
+-- attribute: status status text
+-- attribute: amount amount integer required
+-- attribute: currency currency text
+-- attribute: processorID processor_id text
+-- attribute: responseCode response_code text
+-- attribute: responseText response_text text
+-- attribute: merchantID merchant_id text
+SELECT *, major(amount, currency) AS amount_major FROM items

@@ -1,0 +1,91 @@
+"""Ranges of an index: where the records of a span of time may lie, and the queries for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from remit.clock import parse_instant
+from remit.exports.reports import Source
+from remit.exports.request import TimeRange
+
+OFFSET_MARGIN = timedelta(hours=14)
+"""Stored times may carry any offset (-12:00 to +14:00), and the index orders them as strings. The
+key condition is wider by this much on both sides; the report's SQL then decides by the instant."""
+
+
+@dataclass(frozen=True)
+class KeyRange:
+    """A range of the index: from `first` to `last`, texts that every stored form of a time sorts
+    against by its wall clock. Adjoining ranges share an edge, which no stored time equals."""
+
+    first: str
+    last: str
+
+
+def outer_edges(span: TimeRange) -> tuple[datetime, datetime]:
+    """Where the records of a span may lie, as wall clock times of the index."""
+    return span.start - OFFSET_MARGIN, span.end + OFFSET_MARGIN + timedelta(seconds=1)
+
+
+def key_ranges(span: TimeRange, cuts: list[datetime] | None = None) -> list[KeyRange]:
+    """The range of the index that may hold the span's records, cut at some wall clock times.
+
+    Each record lies in exactly one part, whatever its offset: parts are cut by the index's own
+    order, and only the outer edges have the margin.
+    """
+    start, end = outer_edges(span)
+    edges = [wall_clock(one) for one in (start, *(cuts or []), end)]
+    return [KeyRange(first, last) for first, last in pairwise(edges)]
+
+
+def query_for(source: Source, table: str, merchant_id: str, keys: KeyRange) -> dict[str, Any]:
+    """A Query request for every record of a merchant in a range of the source's index."""
+    return {
+        "TableName": table,
+        "IndexName": source.index,
+        "KeyConditionExpression": "#merchant = :merchant AND #range BETWEEN :first AND :last",
+        "ExpressionAttributeNames": {
+            "#merchant": source.partition,
+            "#range": source.range.name,
+        },
+        "ExpressionAttributeValues": {
+            ":merchant": {"S": merchant_id},
+            ":first": {"S": keys.first},
+            ":last": {"S": keys.last},
+        },
+    }
+
+
+def estimate(span: TimeRange, rows: int, last_text: str | None) -> int:
+    """Records in the span, from a first page that holds `rows` and ends at `last_text`.
+
+    None: the first page was the only one, and its records are all there are.
+    """
+    if last_text is None:
+        return rows
+    start, end = outer_edges(span)
+    asked_for = (span.end - span.start) / (end - start)
+    return int(asked_for * rows / max(share_before(start, end, last_text), 1e-9))
+
+
+def share_before(start: datetime, end: datetime, text: str) -> float:
+    """The part of a range of the index, from 0 to 1, that lies before a stored text."""
+    covered = (wall_clock_of(text, end) - start).total_seconds()
+    return min(max(covered / max((end - start).total_seconds(), 1.0), 0.0), 1.0)
+
+
+def wall_clock(instant: datetime) -> str:
+    """The prefix that every stored form of a time shares: it sorts before all of them."""
+    return instant.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
+
+
+def wall_clock_of(text: str, default: datetime) -> datetime:
+    """The wall clock time of a stored text, as if it were UTC: its place in the index. A text that
+    is no time is at the default."""
+    try:
+        return parse_instant(f"{text[:10]}T{text[11:19] or '00:00:00'}Z")
+    except ValueError:
+        return default

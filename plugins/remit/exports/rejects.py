@@ -1,0 +1,180 @@
+"""Records that cannot be exported: each is looked at, set aside with its reasons, and counted.
+
+The engine's SQL marks a record as suspect by cheap signs; here it is read with care. What turns
+out to be fine passes (a NULL where a text may be missing, a number with an exponent); what does not
+goes into the rejects file, one JSON object per line, with the reasons and the attributes as
+DynamoDB holds them. An export without one record is better than none, but too many mean that
+something else is wrong: then the export fails.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from types import MappingProxyType
+from typing import Any
+
+import msgspec
+
+from remit.aws.plain_json import plain_json
+from remit.clock import parse_instant
+from remit.errors import ExportFailed
+from remit.exports.reports import Attribute, Source
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A record that was set aside."""
+
+    source: str
+    id: str
+    reasons: tuple[str, ...]
+    record: Mapping[str, Any]
+
+    def line(self) -> bytes:
+        """The record's line in the rejects file."""
+        value = {
+            "source": self.source,
+            "id": self.id,
+            "reasons": self.reasons,
+            "record": self.record,
+        }
+        return json.dumps(value, ensure_ascii=False).encode() + b"\n"
+
+
+class Rejects:
+    """What one pass over the records has set aside; at most `limit` records.
+
+    The engine calls `admit` from DuckDB's threads, one call at a time.
+    """
+
+    def __init__(self, sources: Mapping[str, Source], limit: int) -> None:
+        self._sources = sources
+        self._limit = limit
+        self._page: tuple[str, list[Any]] = ("", [])
+        self._found: list[Reject] = []
+        self.failure: ExportFailed | None = None
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def lines(self) -> bytes:
+        """The rejects file, by record id (threads find them in any order)."""
+        return b"".join(one.line() for one in sorted(self._found, key=lambda one: one.id))
+
+    def admit(self, source: str, page: str, position: int) -> bool:
+        """Whether the record at a position of a page may be exported.
+
+        Raises:
+            ExportFailed: more records than allowed are rejected. DuckDB turns it into an error of
+                its own; it is kept in `failure`.
+        """
+        if page != self._page[0]:
+            self._page = (page, msgspec.json.decode(page)["Items"])
+        record = self._page[1][position]
+        declared = self._sources[source].attributes
+        reasons = tuple(reason for one in declared if (reason := reason_against(one, record)))
+        if not reasons:
+            return True
+        kept = {one.name: record[one.name] for one in declared if one.name in record}
+        self._found.append(Reject(source, _id_of(record), reasons, kept))
+        if len(self._found) > self._limit:
+            self.failure = too_many(self._limit, self._found[0])
+            raise self.failure
+        return False
+
+
+def too_many(limit: int, example: Reject) -> ExportFailed:
+    """The failure of an export with too many rejects."""
+    return ExportFailed(
+        "too_many_rejects",
+        f"more than {limit} records cannot be read; one of them, {example.source} {example.id}: "
+        + "; ".join(example.reasons),
+    )
+
+
+def reason_against(attribute: Attribute, record: Mapping[str, Any]) -> str | None:
+    """Why a record cannot be read because of an attribute; None: it can."""
+    value = record.get(attribute.name)
+    if value is None or value == {"NULL": True}:
+        return f"{attribute.name} is missing" if attribute.required else None
+    return _JUDGES[attribute.type](attribute, value)
+
+
+def _id_of(record: Mapping[str, Any]) -> str:
+    return str(record.get("id", {}).get("S", ""))
+
+
+def _content(attribute: Attribute, value: Mapping[str, Any], kind: str) -> Any:
+    """The content of an AttributeValue of this kind; a ValueError names the kind it has."""
+    if kind not in value:
+        raise ValueError(f"{attribute.name} is of the type {', '.join(value)}, not {kind}")
+    return value[kind]
+
+
+def _judge(check: Callable[[Attribute, Any], None]) -> Callable[[Attribute, Any], str | None]:
+    def judge(attribute: Attribute, value: Any) -> str | None:
+        try:
+            check(attribute, value)
+        except (ValueError, InvalidOperation) as error:
+            return str(error)
+        return None
+
+    return judge
+
+
+def _text(attribute: Attribute, value: Any) -> None:
+    _content(attribute, value, "S")
+
+
+def _boolean(attribute: Attribute, value: Any) -> None:
+    _content(attribute, value, "BOOL")
+
+
+def _integer(attribute: Attribute, value: Any) -> None:
+    digits = _content(attribute, value, "N")
+    number = Decimal(digits)
+    if not number.is_finite() or number != number.to_integral_value():
+        raise ValueError(f"{attribute.name} is not a whole number: {digits}")
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{attribute.name} does not fit into 64 bits: {digits}")
+
+
+def _instant(attribute: Attribute, value: Any) -> None:
+    text = _content(attribute, value, "S")
+    if not text and not attribute.required:
+        return
+    try:
+        parse_instant(text)
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
+
+
+def _day(attribute: Attribute, value: Any) -> None:
+    text = _content(attribute, value, "S")
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{attribute.name} is not a day such as 2026-01-31: {text}") from None
+
+
+def _json(attribute: Attribute, value: Any) -> None:
+    try:
+        plain_json(json.dumps(value))
+    except ValueError as error:
+        raise ValueError(f"{attribute.name}: {error}") from None
+
+
+_JUDGES: Mapping[str, Callable[[Attribute, Any], str | None]] = MappingProxyType(
+    {
+        "text": _judge(_text),
+        "boolean": _judge(_boolean),
+        "integer": _judge(_integer),
+        "instant": _judge(_instant),
+        "day": _judge(_day),
+        "json": _judge(_json),
+    }
+)

@@ -1,0 +1,90 @@
+"""XLSX for small exports: one sheet, exact values, nothing that a spreadsheet would run.
+
+A spreadsheet's numbers have 15 digits; a longer one is written as text, and so are instants, whose
+microseconds a date cell would lose. Text is never taken for a formula or a link.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import pandas as pd
+import xlsxwriter
+
+from remit.errors import ExportFailed
+from remit.exports.render.arrow import table_of
+from remit.exports.render.base import Renderer
+from remit.exports.render.cells import text_of, with_currencies
+
+_EXACT_DIGITS = 15
+_MOST_CHARACTERS = 32_767  # of one cell: Excel's limit
+
+
+class XlsxRenderer(Renderer):
+    """Renders XLSX; the whole file stays in memory until the end."""
+
+    extension = "xlsx"
+    content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+    joinable = False
+    max_rows = 100_000
+
+    def _begin(self, first: bool) -> None:  # noqa: ARG002 - an XLSX file is never a slice
+        self._content = io.BytesIO()
+        options = {
+            "in_memory": True,
+            "constant_memory": True,
+            "strings_to_formulas": False,
+            "strings_to_urls": False,
+            "strings_to_numbers": False,
+        }
+        self._book = xlsxwriter.Workbook(self._content, options)
+        self._sheet = self._book.add_worksheet("Export")
+        self._sheet.freeze_panes(1, 0)
+        self._row = 0
+        for position, column in enumerate(self._columns):
+            self._sheet.write_string(0, position, column.name)
+
+    def write(self, frame: pd.DataFrame) -> None:
+        """Render one frame."""
+        table = table_of(frame, with_currencies(self._columns))
+        texts = [text_of(column, table).to_pylist() for column in self._columns]
+        for row in zip(*texts, strict=True):
+            self._row += 1
+            for position, (column, text) in enumerate(zip(self._columns, row, strict=True)):
+                if text is not None:
+                    _WRITE.get(column.type, _write_text)(self._sheet, self._row, position, text)
+
+    def finish(self) -> None:
+        """Write the file."""
+        self._book.close()
+        self._sink.write(self._content.getbuffer())
+
+
+def _write_text(sheet: Any, row: int, position: int, text: str) -> None:
+    if len(text) > _MOST_CHARACTERS:
+        raise ExportFailed(
+            "cell_too_long",
+            f"row {row} has a text of {len(text)} characters, and an xlsx cell holds at most "
+            f"{_MOST_CHARACTERS}: ask for csv, json or parquet, or leave the column out",
+        )
+    sheet.write_string(row, position, text)
+
+
+def _write_number(sheet: Any, row: int, position: int, text: str) -> None:
+    if len(Decimal(text).as_tuple().digits) > _EXACT_DIGITS:
+        sheet.write_string(row, position, text)
+    else:
+        sheet.write_number(row, position, Decimal(text))
+
+
+def _write_boolean(sheet: Any, row: int, position: int, text: str) -> None:
+    sheet.write_boolean(row, position, text == "true")
+
+
+_WRITE: Mapping[str, Callable[[Any, int, int, str], None]] = MappingProxyType(
+    {"integer": _write_number, "major": _write_number, "boolean": _write_boolean}
+)
