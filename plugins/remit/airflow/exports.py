@@ -11,7 +11,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
 from remit.airflow.services import services
 from remit.errors import ExportFailed, LeaseLost, NotFound, Transient
-from remit.exports.job import FINISHED, status_of
+from remit.exports.job import FINISHED, status_of, summary_of
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.store import IF_FREE_OR_MINE, owner_of
 from remit.ids import export_run_id
@@ -55,8 +55,7 @@ def _after_loss(pipeline: ExportPipeline, export_id: str, lost: LeaseLost) -> st
     if not pipeline.store.canceled(export_id):
         return str(lost)
     log.info("export %s was canceled", export_id)
-    if (sweep := getattr(pipeline, "sweep", None)) is not None:
-        sweep(export_id)
+    pipeline.sweep(export_id)
     return f"export {export_id} was canceled"
 
 
@@ -81,6 +80,7 @@ def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears:
     claim = pipeline.store.claim(export_id, owner, IF_FREE_OR_MINE)
     if claim is None:
         raise LeaseLost(f"export {export_id} is {status}, by {item.get('owner')}")
+    log.info("export %s: %s", export_id, summary_of(item))
     return claim
 
 
@@ -121,7 +121,8 @@ def _export_or_start(pipeline: ExportPipeline, export_id: str, owner: str) -> li
         elif pipeline.prepare(claim):
             generation = pipeline.store.hand_over(claim)
             run_id = export_run_id(export_id, generation)
-            return [{"trigger_run_id": run_id, "conf": {"export_id": export_id}}]
+            note = summary_of(claim.item)
+            return [{"trigger_run_id": run_id, "conf": {"export_id": export_id}, "note": note}]
     except LeaseLost as lost:
         log.warning("export %s: %s", export_id, _after_loss(pipeline, export_id, lost))
     return []
