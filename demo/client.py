@@ -17,6 +17,9 @@ from demo.loopback import loopback
 _TIMEOUT_SECONDS = 30
 _POLL_SECONDS = 0.1
 
+ENDED = frozenset({"completed", "failed", "canceled", "expired"})
+"""Statuses that stay."""
+
 Document = dict[str, Any]
 
 
@@ -70,7 +73,7 @@ class HookClient:
         while True:
             document = self.status(check_url)
             yield document
-            if document["status"] in {"completed", "failed"}:
+            if document["status"] in ENDED:
                 return
             if time.monotonic() >= deadline:
                 raise CheckFailed(f"still {document['status']} after {timeout:.0f} s: {document}")

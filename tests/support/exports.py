@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remit.exports.job import ExportJob
-from remit.exports.pipeline import ExportPipeline
+from remit.exports.reports import ReportLibrary
 from remit.exports.request import parse_request
 from remit.exports.store import IF_FREE_OR_MINE
 from remit.queue import Claim
 from remit.services import Services
+from remit.settings import REPORTS_DIRECTORY
 
-REPORTS = ("payments",)
+if TYPE_CHECKING:
+    from remit.exports.pipeline import ExportPipeline
+
+# Their SQL has tests of its own.
+REPORTS = ReportLibrary(REPORTS_DIRECTORY, check=lambda _: None).current().usable
+"""The reports that are shipped."""
 
 
 def payment(number: int = 1, **changes: Any) -> dict[str, Any]:
