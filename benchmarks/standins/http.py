@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 Part = bytes | bytearray | memoryview
 
-_PARTS_PER_CALL = 512  # of an answer; Linux takes 1,024 in one call
+_FEW_PARTS = 64  # of more parts, one copy costs less than the system call that gathers them
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in http.HTTPStatus
@@ -181,10 +181,10 @@ class _Connection:
         self._send_all([head] if head_only else [head, *response.parts])
 
     def _send_all(self, parts: list[Part]) -> None:
-        for first in range(0, len(parts), _PARTS_PER_CALL):
-            batch = parts[first : first + _PARTS_PER_CALL]
-            sent = self._socket.sendmsg(batch)
-            for part in batch:  # a call that a signal interrupted, or that could not take it all
-                if sent < len(part):
-                    self._socket.sendall(memoryview(part)[sent:])
-                sent = max(0, sent - len(part))
+        if len(parts) > _FEW_PARTS:
+            parts = [b"".join(parts)]
+        sent = self._socket.sendmsg(parts)
+        for part in parts:  # if a signal interrupted the call, or it could not take all
+            if sent < len(part):
+                self._socket.sendall(memoryview(part)[sent:])
+            sent = max(0, sent - len(part))
