@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,19 +15,11 @@ from remit.aws.cloudformation import apply
 from remit.aws.session import Aws
 from remit.services import Services
 from remit.settings import Settings
+from tests.conformance.backends import Backend
 from tests.support.aws import REGION, aws_at
 from tests.support.clock import ManualClock
 
 _numbers = itertools.count(1)
-
-
-@dataclass(frozen=True)
-class Backend:
-    """Clients of one DynamoDB and one S3."""
-
-    name: str
-    dynamodb: Any
-    s3: Any
 
 
 def _backend(name: str, aws: Aws) -> Backend:

@@ -12,7 +12,7 @@ import pytest
 from awscrt import checksums
 from botocore.exceptions import ClientError
 
-from tests.conformance.conftest import Backend
+from tests.conformance.backends import Backend
 from tests.conformance.tables import error_code
 
 Unique = Callable[[str], str]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.conformance.conftest import Backend
+from tests.conformance.backends import Backend
 from tests.conformance.tables import create_table, error_code, index, n, s
 
 Unique = Callable[[str], str]
