@@ -80,7 +80,6 @@ def claim_for_run(pipeline: ExportPipeline, export_id: str, run_id: str, clears:
     claim = pipeline.store.claim(export_id, owner, IF_FREE_OR_MINE)
     if claim is None:
         raise LeaseLost(f"export {export_id} is {status}, by {item.get('owner')}")
-    log.info("export %s: %s", export_id, summary_of(item))
     return claim
 
 
