@@ -1,28 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
-from remit.api.app import create_app
-from remit.auth import Verifier
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
 from remit.stop import Stop
-from tests.support.api import TOKENS, NotedRuns, bearer, forged, token
+from tests.support.api import bearer, forged, token
 from tests.support.clock import ManualClock
 from tests.support.exports import claimed, export_job
 
 URL = "/exports/export-1/cancel"
-
-
-@pytest.fixture
-def client(services: Services, clock: ManualClock) -> Iterator[TestClient]:
-    app = create_app(lambda: services, NotedRuns(), Verifier(TOKENS, clock))
-    with TestClient(app, root_path="/remit", raise_server_exceptions=False) as client:
-        yield client
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import base64
 import json
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -27,18 +26,6 @@ from tests.support.exports import claimed, export_job, payment, store_payments
 
 URL = "/payments/export"
 QUERY = {"start_date": "2026-01-01", "end_date": "2026-01-31", "format": "csv"}
-
-
-@pytest.fixture
-def runs() -> NotedRuns:
-    return NotedRuns()
-
-
-@pytest.fixture
-def client(services: Services, runs: NotedRuns, clock: ManualClock) -> Iterator[TestClient]:
-    app = create_app(lambda: services, runs, Verifier(TOKENS, clock))
-    with TestClient(app, root_path="/remit", raise_server_exceptions=False) as client:
-        yield client
 
 
 def jobs(services: Services) -> list[dict[str, Any]]:
@@ -70,7 +57,9 @@ def test_an_export_is_stored_and_its_run_started(
     assert job["query"] == {
         "StartDate": "2026-01-01",
         "EndDate": "2026-01-31",
+        "Timezone": "UTC",
         "Report": "payments",
+        "Compression": "none",
     }
     run_id = f"export__{body['export_id']}__1"
     assert runs.started == [("export_payments", run_id, {"export_id": body["export_id"]})]
