@@ -42,7 +42,8 @@ class PageSource(Protocol):
         """The answer to a `Scan` request."""
 
     def describe(self) -> dict[str, Any]:
-        """The table's description, as the `Table` of `DescribeTable` has it."""
+        """The table's description, as the `Table` of `DescribeTable` has it; to whoever waits for
+        the table, its `TableStatus` is `ACTIVE`."""
 
 
 def response(answer: Answer, status: int = 200) -> Response:

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 Part = bytes | bytearray | memoryview
 
 _FEW_PARTS = 64  # of more parts, one copy costs less than the system call that gathers them
+_ACCEPT_PAUSE_SECONDS = 0.1  # after an error: too many open files, for one
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in http.HTTPStatus
@@ -71,9 +72,9 @@ class Server:
         return self
 
     def stop(self, grace: float = 5.0) -> None:
-        """Accept nothing more, finish the requests that are under way, close every connection.
+        """Accept nothing more, answer the requests that have arrived, close every connection.
 
-        What is not finished within `grace` seconds is cut off.
+        What is still arriving, or is not answered within `grace` seconds, is cut off.
         """
         self.stopping = True
         try:
@@ -114,7 +115,11 @@ class Server:
             try:
                 accepted, _ = self._listener.accept()
             except OSError:
-                return
+                if self.stopping:
+                    return
+                log.exception("%s accepts no connection for now", self._name)
+                time.sleep(_ACCEPT_PAUSE_SECONDS)
+                continue
             accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             connection = _Connection(self, accepted, self._name)
             with self._lock:

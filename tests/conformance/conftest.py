@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def standin_urls() -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="session")
 def standins(standin_urls: dict[str, str]) -> Backend:
     """The stand-ins alone, for what moto is known to do otherwise than AWS."""
-    return _backend("standins", Aws(aws_at("").session, REGION, standin_urls))
+    return _backend("standins", replace(aws_at(""), endpoints=standin_urls))
 
 
 @pytest.fixture(scope="session")
@@ -93,6 +94,6 @@ def new_bucket(s3: Any, unique: Callable[[str], str]) -> str:
 def services_on_standins(clock: ManualClock) -> Iterator[Services]:
     """Services on stand-ins of their own, with Remit's tables and bucket."""
     with Server(DynamoDb().handle) as dynamodb, Server(S3().handle) as s3:
-        aws = Aws(aws_at("").session, REGION, {"dynamodb": dynamodb.url, "s3": s3.url})
+        aws = replace(aws_at(""), endpoints={"dynamodb": dynamodb.url, "s3": s3.url})
         apply(aws, {})
         yield Services(Settings(region=REGION, webhook_allow_http=True), aws, clock)

@@ -6,13 +6,23 @@ import csv
 import hashlib
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
+import pytest
+
+from benchmarks.standins.dynamodb.api import DynamoDb
+from benchmarks.standins.faults import FaultPlan, Faults
+from benchmarks.standins.http import Server
 from remit.aws.cloudformation import adopt, apply
+from remit.aws.query import RawQuery
 from remit.exports.pipeline import ExportPipeline
-from remit.queue import INDEX
+from remit.queue import INDEX, queued
 from remit.services import Services
 from remit.stop import Stop
+from tests.conformance.tables import create_table, n, s
+from tests.support.aws import aws_at
 from tests.support.clock import ManualClock
 from tests.support.exports import claimed, export_job, payment, store_payments
 
@@ -67,10 +77,10 @@ def test_a_large_export_is_composed_of_its_slices(
 ) -> None:
     services = services_on_standins
     ids = []
-    for n in range(400):
-        day, hour = 1 + n * 30 // 400, n % 24
+    for number in range(400):
+        day, hour = 1 + number * 30 // 400, number % 24
         record = payment(
-            n, createdAt=f"2026-01-{day:02d}T{hour:02d}:00:00Z", description="x" * 60_000
+            number, createdAt=f"2026-01-{day:02d}T{hour:02d}:00:00Z", description="x" * 60_000
         )
         store_payments(services, record)
         ids.append(record["id"])
@@ -88,3 +98,41 @@ def test_a_large_export_is_composed_of_its_slices(
     left = services.s3.list_objects_v2(Bucket=settings.bucket, Prefix="staging/")
     assert left["KeyCount"] == 0
     assert "Uploads" not in services.s3.list_multipart_uploads(Bucket=settings.bucket)
+
+
+def test_every_page_arrives_once_whatever_goes_wrong(caplog: pytest.LogCaptureFixture) -> None:
+    handler = DynamoDb()
+    with Server(handler.handle) as server:
+        aws = replace(aws_at(""), endpoints={"dynamodb": server.url})
+        client = aws.client("dynamodb")
+        table = create_table(client, "Readings", "device", "at", numbers=("at",))
+        for at in range(50):
+            client.put_item(TableName=table, Item={"device": s("d"), "at": n(at)})
+        handler.faults = Faults(
+            FaultPlan(reset_every=3, error_every=5, garbage_every=7, damage_every=2)
+        )
+        request = {
+            "TableName": table,
+            "KeyConditionExpression": "device = :d",
+            "ExpressionAttributeValues": {":d": s("d")},
+            "Limit": 5,
+        }
+        query = RawQuery(aws, server.url, Stop(), uniform=lambda _low, _high: 0.0)
+        pages = list(query.pages(request))
+
+    assert sum(page.count for page in pages) == 50
+    assert len({str(page.last_key) for page in pages}) == len(pages)
+    for reason in ("Connection", "500", "not a JSON answer", "damaged"):
+        assert reason in caplog.text
+
+
+def test_one_of_many_workers_claims_a_record(
+    services_on_standins: Services, clock: ManualClock
+) -> None:
+    services = services_on_standins
+    services.tables.webhooks.put({"id": "w-1", **queued("w-1", clock())})
+    queue = services.webhook_queue
+    with ThreadPoolExecutor(8) as workers:
+        claims = list(workers.map(lambda _: queue.claim("w-1", timedelta(60)), range(8)))
+    assert len([claim for claim in claims if claim is not None]) == 1
+    assert queue.due(10) == []

@@ -17,7 +17,10 @@ class Source:
     """A source of one page in two parts."""
 
     def query(self, request: dict[str, Any]) -> Answer:
-        parts = [b'{"Count":1,"Items":[', memoryview(b'{"id":{"S":"a"}}]}')]
+        parts: list[bytes | memoryview] = [
+            b'{"Count":1,"Items":[',
+            memoryview(b'{"id":{"S":"a"}}]}'),
+        ]
         return Answer(parts, zlib.crc32(b"".join(parts)), item_bytes=3)
 
     def scan(self, request: dict[str, Any]) -> Answer:

@@ -7,7 +7,6 @@ from benchmarks.standins.dynamodb.parser import (
     parse_condition,
     parse_projection,
     parse_update,
-    tokens_of,
 )
 from benchmarks.standins.dynamodb.syntax import (
     And,
@@ -26,6 +25,7 @@ from benchmarks.standins.dynamodb.syntax import (
     Size,
     Update,
 )
+from benchmarks.standins.dynamodb.tokens import tokens_of
 
 
 def path(*steps: str | int) -> Path:
