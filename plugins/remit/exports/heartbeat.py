@@ -48,19 +48,10 @@ class Heartbeat:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
-    def report(
-        self,
-        rows: int = 0,
-        bytes: int = 0,  # noqa: A002 - what it counts
-        percent: float = 0,
-        *,
-        progressRows: int = 0,  # noqa: N803 - the pipeline's call until it passes rows and bytes
-        progressBytes: int = 0,  # noqa: N803
-    ) -> None:
+    def report(self, rows: int, bytes: int, percent: float = 0) -> None:  # noqa: A002 - its word
         """What is rendered of the slice by now, to be told with the next beat. `percent` may be an
         estimate: it is cut off to a whole number from 0 to 100."""
-        rows, size = rows or progressRows, bytes or progressBytes
-        self._progress = SliceProgress(rows, size, min(max(int(percent), 0), 100))
+        self._progress = SliceProgress(rows, bytes, min(max(int(percent), 0), 100))
 
     def check(self) -> None:
         """Raise `LeaseLost` if another worker has claimed the record, if the claim was canceled, or

@@ -23,7 +23,7 @@ from remit.exports.announce import announcement
 from remit.exports.density import cuts
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.keyranges import estimate, key_ranges, outer_edges
-from remit.exports.publishing import Publisher
+from remit.exports.publishing import MOST_FILES, Publisher, staged
 from remit.exports.reading import Reader
 from remit.exports.reports import Report, ReportLibrary
 from remit.exports.slices import RenderedSlice, Slice
@@ -75,11 +75,12 @@ class ExportPipeline:
 
     def prepare(self, claim: Claim) -> list[Slice]:
         """Finish a small export, or cut a large one into slices (none: it is finished)."""
-        with self._orderly(claim), self._failing_the_job(claim):
+        with self._tidy(claim.key), self._orderly(claim), self._failing_the_job(claim):
             self._check_attempts(claim)
             work = self._work(claim)
             log.info("export %s of %s: %s", work.job.id, work.job.merchant_id, work.job.request)
-            self._publisher.sweep_predecessors(work)
+            if work.generation > 1:
+                self._publisher.sweep(claim.key)
             with self._heartbeat(claim, self.settings.export_lease) as heartbeat:
                 slices = self._export_or_cut(work, heartbeat)
             if slices:
@@ -89,78 +90,84 @@ class ExportPipeline:
             return slices
 
     def _export_or_cut(self, work: Work, heartbeat: Heartbeat) -> list[Slice]:
-        reader = self._reader(work, share=1)
+        readers = self._readers(work, workers=1)
+        check = self._check(heartbeat)
         (keys,) = key_ranges(work.span)
-        with reader.pages(keys, self._check(heartbeat)) as pages:
+        with readers[0].pages(keys, check) as pages:
             work.form  # noqa: B018 - loads the engine, while DynamoDB answers
             first, more = _first_pages(pages, self.settings.small_export_rows)
-            slices = self._cut(work, reader, first) if more and self._may_be_cut(work) else []
+            slices = self._cut(work, readers[0], first, check) if more else []
             if slices:
                 return slices
             whole = Slice(work.claim.key, work.claim.token, 0, keys)
-            rendered = self._render(work, whole, reader, chain(first, pages), heartbeat, count=1)
+            again = chain(_emptied(first), pages)
+            rendered = self._render(work, whole, readers, again, heartbeat, alone=True)
         self._publish(work, [rendered], heartbeat)
         return []
 
     def render(self, piece: Slice) -> RenderedSlice:
         """Render one slice of a large export into staging."""
-        claim = self._resume(piece)
-        with self._failing_the_job(claim):
-            work = self._work(claim)
-            count = int(claim.item.get("slices", 1))
-            reader = self._reader(work, share=min(count, RENDERED_AT_ONCE))
-            with (
-                self._heartbeat(claim, self.settings.export_queue_lease, piece.number) as heartbeat,
-                reader.pages(piece.keys, self._check(heartbeat)) as pages,
-            ):
-                rendered = self._render(work, piece, reader, pages, heartbeat, count=count)
-            self.store.slice_done(claim, piece.number, rendered.rows, rendered.bytes)
-            return rendered
+        with self._tidy(piece.export_id):
+            claim = self._resume(piece)
+            with self._failing_the_job(claim):
+                return self._render_slice(self._work(claim), piece)
+
+    def _render_slice(self, work: Work, piece: Slice) -> RenderedSlice:
+        count = int(work.claim.item.get("slices", 1))
+        readers = self._readers(work, workers=min(count, RENDERED_AT_ONCE))
+        lease = self.settings.export_queue_lease
+        with (
+            self._heartbeat(work.claim, lease, piece.number) as heartbeat,
+            readers[0].pages(piece.keys, self._check(heartbeat)) as pages,
+        ):
+            rendered = self._render(work, piece, readers, pages, heartbeat, alone=count == 1)
+        self.store.slice_done(work.claim, piece.number, rendered.rows, rendered.bytes)
+        return rendered
 
     def publish(self, rendered: Sequence[RenderedSlice]) -> None:
         """Compose the slices of a large export into its files and complete the job."""
-        claim = self._resume(rendered[0].slice)
-        with self._failing_the_job(claim):
-            work = self._work(claim)
-            with self._heartbeat(claim, self.settings.export_queue_lease) as heartbeat:
-                self._publish(work, rendered, heartbeat)
+        piece = rendered[0].slice
+        with self._tidy(piece.export_id):
+            claim = self._resume(piece)
+            with self._failing_the_job(claim):
+                work = self._work(claim)
+                with self._heartbeat(claim, self.settings.export_queue_lease) as heartbeat:
+                    self._publish(work, rendered, heartbeat)
 
     def sweep(self, export_id: str) -> None:
-        """Remove everything that a canceled export has left on S3.
+        """Remove everything that will never count from S3; of a canceled export, all there is.
 
         Raises:
             StoreUnavailable: not everything is removed; do it again.
         """
-        item = self.store.get(export_id)
-        self._publisher.sweep(str(item.get("merchantID", "")), export_id)
+        self._publisher.sweep(export_id)
 
     def _render(
         self,
         work: Work,
         piece: Slice,
-        reader: Reader,
+        readers: Sequence[Reader],
         pages: Iterator[Page],
         heartbeat: Heartbeat,
         *,
-        count: int,
+        alone: bool,
     ) -> RenderedSlice:
+        """Render the pages of the first reader's source, and the whole range of the others."""
         from remit.exports.rendering import Rendering  # slow to import
 
         check = self._check(heartbeat)
+
+        def progress(rows: int, size: int) -> None:
+            check()
+            heartbeat.report(rows, size, sum(one.percent for one in readers) / len(readers))
+
         with ExitStack() as stack:
-            feeds = {reader.source.name: pages}
-            readers = [reader]
-            for source in work.report.sources[1:]:
-                other = Reader(self._services, self.stop, work, source, self._budget(share=count))
+            feeds = {readers[0].source.name: pages}
+            for other in readers[1:]:
                 (keys,) = key_ranges(work.span)
-                feeds[source.name] = stack.enter_context(other.pages(keys, check))
-                readers.append(other)
-            rendering = Rendering(self._services, work, piece, alone=count == 1)
-            rendering.run(
-                feeds,
-                lambda rows, size: heartbeat.report(rows, size, reader.percent_of(piece.keys)),
-                check,
-            )
+                feeds[other.source.name] = stack.enter_context(other.pages(keys, check))
+            rendering = Rendering(self._services, work, piece, alone=alone)
+            rendering.run(feeds, progress)
         return rendering.result(sum(one.capacity_units for one in readers))
 
     def _publish(self, work: Work, rendered: Sequence[RenderedSlice], heartbeat: Heartbeat) -> None:
@@ -169,13 +176,10 @@ class ExportPipeline:
         news = {"rows": result["rows"], "bytes": result["bytes"], "rejects": result["rejects"]}
         merchant, export = work.job.merchant_id, work.job.id
         outbox = announcement(self._services, merchant, export, "completed", news)
-        try:
-            self.store.complete(work.claim, result, outbox)
-        except LeaseLost:
-            self._publisher.withdraw(work)
-            raise
+        self.store.complete(work.claim, result, outbox)
         log.info("export %s: %d rows, %d bytes", export, result["rows"], result["bytes"])
-        self._publisher.drop_staged(work)
+        if work.generation > 1 or staged(work, rendered):
+            self._publisher.tidy(export)
 
     def _check_rejects(self, rendered: Sequence[RenderedSlice]) -> None:
         rejected = sum(one.rejects.rows for one in rendered if one.rejects)
@@ -186,21 +190,22 @@ class ExportPipeline:
                 "be left out",
             )
 
-    def _may_be_cut(self, work: Work) -> bool:
-        return work.report.sliced and work.form.renderer.max_rows is None
-
-    def _cut(self, work: Work, reader: Reader, first: Sequence[Page]) -> list[Slice]:
-        """As many slices as the records call for; none for a small export."""
+    def _cut(self, work: Work, reader: Reader, first: Sequence[Page], check: Check) -> list[Slice]:
+        """As many slices as the records call for; none for a small export, or one that cannot be
+        cut."""
+        if not work.report.sliced or work.form.renderer.max_rows is not None:
+            return []
         rows = sum(page.count for page in first)
         expected = estimate(work.span, rows, reader.range_text(first[-1].last_key))
         start, end = outer_edges(work.span)
+        most = self.settings.max_slices
         found = cuts(
             start,
             end,
-            reader.probe_all,
+            lambda places: reader.probe_all(places, check),
             expected=expected,
             slice_rows=self.settings.slice_rows,
-            most_slices=self.settings.max_slices,
+            most_slices=most if work.in_one_file else min(most, MOST_FILES),
             small_rows=self.settings.small_export_rows,
         )
         ranges = key_ranges(work.span, found)
@@ -214,14 +219,11 @@ class ExportPipeline:
     def _work(self, claim: Claim) -> Work:
         return Work.of(claim, self.reports, self.settings, self._services.clock())
 
-    def _reader(self, work: Work, *, share: int) -> Reader:
-        source = work.report.sources[0]
-        return Reader(self._services, self.stop, work, source, self._budget(share=share))
-
-    def _budget(self, *, share: int) -> float | None:
-        """The capacity units per second that one of so many workers may read."""
-        budget = self.settings.read_budget
-        return budget / share if budget else None
+    def _readers(self, work: Work, *, workers: int) -> list[Reader]:
+        """One for each source. All of them, and so many workers, share the export's budget."""
+        sources, budget = work.report.sources, self.settings.read_budget
+        share = budget / workers / len(sources) if budget else None
+        return [Reader(self._services, self.stop, work, one, share) for one in sources]
 
     def _heartbeat(self, claim: Claim, lease: timedelta, number: int = 0) -> Heartbeat:
         return Heartbeat(self.store.queue, claim, lease, number)
@@ -243,6 +245,15 @@ class ExportPipeline:
         limit = self.settings.export_attempts
         if int(claim.item["attempts"]) > limit:
             raise ExportFailed("too_many_attempts", f"the export was tried {limit} times in vain")
+
+    @contextmanager
+    def _tidy(self, export_id: str) -> Iterator[None]:
+        """Leave nothing on S3 of work that will never count: its claim was lost, or it failed."""
+        try:
+            yield
+        except (LeaseLost, ExportFailed):
+            self._publisher.tidy(export_id)
+            raise
 
     @contextmanager
     def _orderly(self, claim: Claim) -> Iterator[None]:
@@ -285,3 +296,10 @@ def _first_pages(pages: Iterator[Page], small_rows: int) -> tuple[list[Page], bo
         if rows > small_rows or len(first) == FIRST_PAGES:
             return first, rows > small_rows or page.last_key is not None
     return first, False
+
+
+def _emptied(first: list[Page]) -> Iterator[Page]:
+    """The pages in order; each is let go of as it is taken."""
+    first.reverse()
+    while first:
+        yield first.pop()

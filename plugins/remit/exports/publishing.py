@@ -61,6 +61,7 @@ class Publisher:
             totals=merged(one.totals for one in rendered),
             capacity_units=sum(one.capacity_units for one in rendered),
         )
+        check()
         self._write(work.layout.manifest, "application/json", document)
         return {
             "rows": sum(file.rows for file in files),
@@ -82,11 +83,7 @@ class Publisher:
             return [self._file(work, 0, parts, check)]
         parts = [part for part in parts if part.rows] or parts[:1]
         if len(parts) > MOST_FILES:
-            raise ExportFailed(
-                "too_many_files",
-                f"the export would be {len(parts)} files, and at most {MOST_FILES} are possible: "
-                "ask for a shorter range or a larger split_rows",
-            )
+            raise too_many_files(str(len(parts)))
         if len(parts) == 1:
             return [self._file(work, 0, parts, check)]
         return [self._file(work, number, [one], check) for number, one in enumerate(parts, start=1)]
@@ -95,8 +92,6 @@ class Publisher:
         self, work: Work, number: int, parts: Sequence[Part], check: Callable[[], None]
     ) -> File:
         """A file in its place: composed, unless it was written there."""
-        from remit.exports.rendering import target_of  # slow to import
-
         key, name = work.layout.file(number), work.layout.file_name(number)
         segments = [part.object for part in parts]
         if [one.key for one in segments] != [key]:
@@ -114,66 +109,85 @@ class Publisher:
         key = work.layout.rejects
         segments = [part.object for part in parts]
         if [one.key for one in segments] != [key]:
-            target = self._target(key, "application/x-ndjson", "rejects.ndjson")
-            compose(self._services.s3, segments, target, check=check)
+            compose(self._services.s3, segments, rejects_target(self._services, key), check=check)
         return File(key, "rejects.ndjson", tuple(segments), sum(part.rows for part in parts))
 
     def _write(self, key: str, content_type: str, content: bytes) -> None:
-        with ObjectWriter(self._services.s3, self._target(key, content_type, None)) as sink:
+        encryption = Encryption(self._services.settings.kms_key)
+        target = Target(self._bucket, key, content_type, encryption=encryption)
+        with ObjectWriter(self._services.s3, target) as sink:
             sink.write(content)
             sink.commit()
 
-    def _target(self, key: str, content_type: str, file_name: str | None) -> Target:
-        disposition = f'attachment; filename="{file_name}"' if file_name else None
-        encryption = Encryption(self._services.settings.kms_key)
-        return Target(self._bucket, key, content_type, disposition, encryption)
+    def sweep(self, export_id: str) -> None:
+        """Remove everything of an export that will never count: uploads and objects of generations
+        that are over, but for the result that the job names.
 
-    def sweep_predecessors(self, work: Work) -> None:
-        """Abort the uploads and delete the staged objects that earlier generations left open: their
-        workers were killed, or will find the claim lost."""
-        if work.generation == 1:
-            return
-        for prefix in self._prefixes(work.job.merchant_id, work.job.id):
-            keep = from_generation(prefix, work.generation)
-            if aborted := abort_uploads(self._services.s3, self._bucket, prefix, keep):
-                log.info("export %s: %d uploads of predecessors aborted", work.job.id, len(aborted))
-        staging = staging_of(work.job.id)
-        keep = from_generation(staging, work.generation)
-        delete_objects(self._services.s3, self._bucket, staging, keep)
-
-    def withdraw(self, work: Work) -> None:
-        """Remove the results of a claim that was lost before the job named them.
-
-        Only if the job does not name them: the move may have been made, and its answer lost.
-        """
-        try:
-            item = self._store.get(work.job.id)
-            if item.get("manifestKey") != work.layout.manifest:
-                delete_objects(self._services.s3, self._bucket, work.layout.folder, _keep_none)
-        except (NotFound, Transient, ClientError) as error:
-            log.warning("%s is left to the lifecycle rule: %s", work.layout.folder, error)
-
-    def drop_staged(self, work: Work) -> None:
-        """Delete what was staged. What stays does no harm: the bucket's lifecycle removes it."""
-        prefix = f"{staging_of(work.job.id)}{work.generation}/"
-        try:
-            delete_objects(self._services.s3, self._bucket, prefix, _keep_none)
-        except (Transient, ClientError) as error:
-            log.warning("%s is left to the lifecycle rule: %s", prefix, error)
-
-    def sweep(self, merchant_id: str, export_id: str) -> None:
-        """Remove everything of an export, in all generations.
+        Generations only rise. One that is over stays so, whatever happens while this goes on: a
+        claim that is taken meanwhile has a later one.
 
         Raises:
+            NotFound: there is no such export.
             StoreUnavailable: not everything is removed; do it again.
+            ClientError: S3 refuses, for want of a permission.
         """
-        for prefix in self._prefixes(merchant_id, export_id):
-            abort_uploads(self._services.s3, self._bucket, prefix, _keep_none)
-            delete_objects(self._services.s3, self._bucket, prefix, _keep_none)
+        item = self._store.get(export_id)
+        # Without a claim, the next one raises the generation: then this one is over, too.
+        alive = int(item.get("generation", 0)) + ("claim" not in item)
+        named = str(item.get("manifestKey", "")).rpartition("/")[0]
+        results = results_of(str(item.get("merchantID", "")), export_id)
+        for prefix in (results, staging_of(export_id)):
+            later = from_generation(prefix, alive)
 
-    def _prefixes(self, merchant_id: str, export_id: str) -> tuple[str, str]:
-        return results_of(merchant_id, export_id), staging_of(export_id)
+            def keep(key: str, later: Callable[[str], bool] = later) -> bool:
+                return later(key) or key.rpartition("/")[0] == named
+
+            aborted = abort_uploads(self._services.s3, self._bucket, prefix, later)
+            deleted = delete_objects(self._services.s3, self._bucket, prefix, keep)
+            if aborted or deleted:
+                log.info(
+                    "%s: %d uploads aborted, %d objects deleted",
+                    prefix,
+                    len(aborted),
+                    len(deleted),
+                )
+
+    def tidy(self, export_id: str) -> None:
+        """Sweep, if that is possible now: what stays does no harm, and the bucket's lifecycle
+        rules remove it."""
+        try:
+            self.sweep(export_id)
+        except (NotFound, Transient, ClientError) as error:
+            log.warning("export %s is left to the lifecycle rules: %s", export_id, error)
 
 
-def _keep_none(key: str) -> bool:  # noqa: ARG001
-    return False
+def staged(work: Work, rendered: Sequence[RenderedSlice]) -> bool:
+    """Whether something lies in staging: everything but the file of a small export does."""
+    return any(
+        not part.object.key.startswith(work.layout.folder) for one in rendered for part in one.parts
+    )
+
+
+def target_of(services: Services, work: Work, key: str, file_name: str) -> Target:
+    """Where a file goes, and the name that a browser saves it under."""
+    return _attachment(services, key, work.content_type, file_name)
+
+
+def rejects_target(services: Services, key: str) -> Target:
+    """Where a rejects file goes."""
+    return _attachment(services, key, "application/x-ndjson", "rejects.ndjson")
+
+
+def _attachment(services: Services, key: str, content_type: str, file_name: str) -> Target:
+    settings = services.settings
+    disposition = f'attachment; filename="{file_name}"'
+    return Target(settings.bucket, key, content_type, disposition, Encryption(settings.kms_key))
+
+
+def too_many_files(count: str) -> ExportFailed:
+    """The failure of an export of so many files."""
+    return ExportFailed(
+        "too_many_files",
+        f"the export would be {count} files, and at most {MOST_FILES} are possible: ask for a "
+        "shorter range or a larger split_rows",
+    )

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from remit.aws.pace import Pace
 from remit.aws.pages import Page
 from remit.aws.prefetch import prefetched
 from remit.aws.query import RawQuery
-from remit.aws.session import store_errors
 from remit.exports.density import PROBE_RECORDS, Probe
 from remit.exports.keyranges import (
     KeyRange,
@@ -32,7 +32,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Reader:
-    """Reads one source for one piece of work; counts what that costs."""
+    """Reads one source for one piece of work; counts what that costs.
+
+    `budget`: the capacity units per second that it may take; None: any number.
+    """
 
     def __init__(
         self, services: Services, stop: Stop, work: Work, source: Source, budget: float | None
@@ -42,53 +45,79 @@ class Reader:
         self._work = work
         self.source = source
         self._table = services.tables.name_of(source.table)
-        self._pace = Pace(budget)
+        self._budget = budget
         self.capacity_units = 0.0
-        self.last_text: str | None = None
+        self.percent = 0.0
+        """How much of its range has been read, by the place in the index that was reached."""
 
     @contextmanager
     def pages(self, keys: KeyRange, check: Callable[[], None]) -> Iterator[Iterator[Page]]:
         """The pages of a range, read ahead; `check` may end the wait for the next one."""
-        endpoint = self._services.tables.client.meta.endpoint_url
-        query = RawQuery(self._services.aws, endpoint, self._stop, pace=self._pace)
-        request = query_for(self.source, self._table, self._work.job.merchant_id, keys)
-        ahead = prefetched(query.pages(request), check=check)
+        query = self._query(self._budget)
+        ahead = prefetched(query.pages(self._request(keys)), check=check)
         try:
-            yield self._counted(ahead)
+            yield self._counted(ahead, keys)
         finally:
             ahead.close()
 
-    def _counted(self, pages: Iterator[Page]) -> Iterator[Page]:
+    def _counted(self, pages: Iterator[Page], keys: KeyRange) -> Iterator[Page]:
         for page in pages:
             self.capacity_units += page.capacity_units
-            self.last_text = self.range_text(page.last_key)
+            self.percent = self._percent(keys, self.range_text(page.last_key))
             yield page
+
+    def _percent(self, keys: KeyRange, reached: str | None) -> float:
+        if reached is None:
+            return 100.0
+        start, end = (wall_clock_of(text, _EPOCH) for text in (keys.first, keys.last))
+        return 100 * share_before(start, end, reached)
 
     def range_text(self, key: dict[str, Any] | None) -> str | None:
         """The range attribute of a key of the index."""
         return None if key is None else key.get(self.source.range.name, {}).get("S")
 
-    def percent_of(self, keys: KeyRange) -> float:
-        """How much of a range has been read, by the place in the index that was reached."""
-        if self.last_text is None:
-            return 100.0
-        start, end = (wall_clock_of(text, _EPOCH) for text in (keys.first, keys.last))
-        return 100 * share_before(start, end, self.last_text)
+    def probe_all(self, places: Sequence[datetime], check: Callable[[], None]) -> list[Probe]:
+        """Probe the index at several places of the work's span; `check` may end it between two.
 
-    def probe_all(self, places: Sequence[datetime]) -> list[Probe]:
-        """Probe the index at several places of the work's span."""
+        Raises:
+            StoreUnavailable: a place could not be probed time and again.
+        """
         with ThreadPoolExecutor(_PROBES_AT_ONCE) as threads:
-            return list(threads.map(self._probe, places))
+            shares = [
+                threads.submit(self._probe_some, query, places[first::_PROBES_AT_ONCE], check)
+                for first, query in enumerate(self._probers)
+            ]
+        probes: list[Probe] = [Probe(0, None)] * len(places)
+        for first, share in enumerate(shares):
+            found, units = share.result()
+            probes[first::_PROBES_AT_ONCE] = found
+            self.capacity_units += units
+        return probes
 
-    def _probe(self, at: datetime) -> Probe:
-        self._stop.check()
+    @cached_property
+    def _probers(self) -> list[RawQuery]:
+        """One for each thread: they are as patient as whoever reads pages, within its budget."""
+        share = self._budget / _PROBES_AT_ONCE if self._budget else None
+        return [self._query(share) for _ in range(_PROBES_AT_ONCE)]
+
+    def _probe_some(
+        self, query: RawQuery, places: Sequence[datetime], check: Callable[[], None]
+    ) -> tuple[list[Probe], float]:
+        """The probes at some places, and the capacity units that they took."""
         _, end = outer_edges(self._work.span)
-        keys = KeyRange(wall_clock(at), wall_clock(end))
-        request = query_for(self.source, self._table, self._work.job.merchant_id, keys)
-        with store_errors(f"probe {self._table}"):
-            answer = self._services.tables.client.query(
-                **request, Limit=PROBE_RECORDS, ReturnConsumedCapacity="TOTAL"
-            )
-        self.capacity_units += answer.get("ConsumedCapacity", {}).get("CapacityUnits", 0.0)
-        last = self.range_text(answer.get("LastEvaluatedKey"))
-        return Probe(answer["Count"], wall_clock_of(last, end) if last is not None else None)
+        probes, units = [], 0.0
+        for at in places:
+            check()
+            request = self._request(KeyRange(wall_clock(at), wall_clock(end)))
+            page = next(query.pages({**request, "Limit": PROBE_RECORDS}))
+            last = self.range_text(page.last_key)
+            probes.append(Probe(page.count, wall_clock_of(last, end) if last else None))
+            units += page.capacity_units
+        return probes, units
+
+    def _query(self, budget: float | None) -> RawQuery:
+        endpoint = self._services.tables.client.meta.endpoint_url
+        return RawQuery(self._services.aws, endpoint, self._stop, pace=Pace(budget))
+
+    def _request(self, keys: KeyRange) -> dict[str, Any]:
+        return query_for(self.source, self._table, self._work.job.merchant_id, keys)

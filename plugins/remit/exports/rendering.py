@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from remit.aws.objects import Encryption, ObjectWriter, Target
+from remit.aws.objects import ObjectWriter
 from remit.aws.pages import Page
 from remit.exports.engine import frames
+from remit.exports.publishing import MOST_FILES, rejects_target, target_of, too_many_files
 from remit.exports.rejects import Rejects
 from remit.exports.slices import Part, RenderedSlice, Slice
 from remit.exports.totals import Totals
@@ -14,8 +15,6 @@ from remit.exports.transform import load_transform
 from remit.exports.work import Work
 from remit.exports.writing import PartWriter
 from remit.services import Services
-
-REJECTS_TYPE = "application/x-ndjson"
 
 
 class Rendering:
@@ -31,17 +30,16 @@ class Rendering:
         self._totals = Totals(work.columns)
         self._parts: tuple[Part, ...] = ()
         self._rejected: Part | None = None
+        self._written = (0, 0)
 
     def run(
-        self,
-        feeds: Mapping[str, Iterable[Page]],
-        report: Callable[[int, int], None],
-        check: Callable[[], None],
+        self, feeds: Mapping[str, Iterable[Page]], progress: Callable[[int, int], None]
     ) -> None:
-        """Render everything; `report` is told rows and bytes, `check` may end it between frames."""
+        """Render everything. `progress` is told rows and bytes by now, after each page that is
+        taken and each frame that is written: what it raises ends the work."""
         work = self._work
         transform = load_transform(self._services.settings.transform)
-        contents = {name: (page.content for page in pages) for name, pages in feeds.items()}
+        contents = {name: self._contents(pages, progress) for name, pages in feeds.items()}
         with PartWriter(
             work.form,
             self._open,
@@ -52,8 +50,8 @@ class Rendering:
                 frame = transform(produced)
                 self._totals.add(frame)
                 writer.write(frame)
-                report(writer.rows, writer.bytes_written)
-                check()
+                self._written = (writer.rows, writer.bytes_written)
+                progress(*self._written)
             self._parts = writer.finish()
         self._rejected = self._store_rejects()
 
@@ -63,13 +61,21 @@ class Rendering:
             self._piece, self._parts, self._rejected, self._totals.sums(), capacity_units
         )
 
+    def _contents(
+        self, pages: Iterable[Page], progress: Callable[[int, int], None]
+    ) -> Iterator[bytes]:
+        """The pages as the engine takes them, from a thread of DuckDB's: a report that adds up has
+        no frame before its last page."""
+        for page in pages:
+            progress(*self._written)
+            yield page.content
+
     def _open(self, part: int) -> ObjectWriter:
+        if part == MOST_FILES and not self._work.in_one_file:
+            raise too_many_files(f"more than {MOST_FILES}")
         layout = self._work.layout
-        if self._straight:
-            target = target_of(self._services, self._work, layout.file(), layout.file_name())
-        else:
-            key = layout.staged(self._piece.number, part)
-            target = target_of(self._services, self._work, key, layout.file_name())
+        key = layout.file() if self._straight else layout.staged(self._piece.number, part)
+        target = target_of(self._services, self._work, key, layout.file_name())
         return ObjectWriter(self._services.s3, target)
 
     def _store_rejects(self) -> Part | None:
@@ -77,25 +83,6 @@ class Rendering:
             return None
         layout = self._work.layout
         key = layout.rejects if self._straight else layout.staged_rejects(self._piece.number)
-        settings = self._services.settings
-        target = Target(
-            settings.bucket,
-            key,
-            REJECTS_TYPE,
-            'attachment; filename="rejects.ndjson"',
-            Encryption(settings.kms_key),
-        )
-        with ObjectWriter(self._services.s3, target) as sink:
+        with ObjectWriter(self._services.s3, rejects_target(self._services, key)) as sink:
             sink.write(self._rejects.lines())
             return Part(sink.commit(), len(self._rejects))
-
-
-def target_of(services: Services, work: Work, key: str, file_name: str) -> Target:
-    """Where a file goes, and the name that a browser saves it under."""
-    return Target(
-        services.settings.bucket,
-        key,
-        work.content_type,
-        f'attachment; filename="{file_name}"',
-        Encryption(services.settings.kms_key),
-    )

@@ -45,9 +45,9 @@ HELD = "#claim = :held"
 _QUEUE = ("claim", "dueShard", "dueAt")
 
 _RESULTS = (
-    "bytes", "canceledAt", "canceledBy", "checksum", "completedAt", "error", "errorCode",
-    "manifestKey", "progress", "progressBytes", "progressRows", "resultKey", "resultURL", "rows",
-    "slices", "slicesDone",
+    "bytes", "canceledAt", "canceledBy", "checksum", "completedAt", "error", "errorCode", "files",
+    "manifestKey", "progress", "rejects", "rejectsKey", "resultKey", "resultURL", "rows", "slices",
+    "slicesDone",
 )  # fmt: skip
 """What an earlier generation may have left in the record."""
 
@@ -141,7 +141,7 @@ class ExportStore:
             condition=f"({condition}) AND {allowed} AND ({NOT_EXPIRED})",
             values={**values, "seconds": self._seconds(), "run": run_of(owner)},
             set={"status": "processing", "owner": owner, "progress": {}, "updatedAt": self._now()},
-            remove=["progressRows", "progressBytes", "slices", "slicesDone"],
+            remove=["slices", "slicesDone"],
             add={"generation": 1, "attempts": 1},
         )
 
