@@ -19,8 +19,8 @@ from remit.stop import Stop
 
 EVERYTHING = {
     "created table eu-Events", "created bucket eu-exports", "created table eu-Payments",
-    "created table eu-Transactions", "created table eu-Merchants", "created table eu-ExportJobs",
-    "created table eu-Webhooks",
+    "created table eu-Transactions", "created table eu-Settlements", "created table eu-Merchants",
+    "created table eu-ExportJobs", "created table eu-Webhooks",
 }  # fmt: skip
 
 
@@ -207,7 +207,8 @@ def test_the_command_says_what_was_done(
 
 def test_the_platforms_tables_are_adopted_index_by_index(services: Services) -> None:
     client = services.aws.client("dynamodb")
-    for table, index in [("Payments", "gsi-merchant-created"), ("ExportJobs", INDEX)]:
+    created = "gsi-merchant-created"
+    for table, index in [("Payments", created), ("Transactions", created), ("ExportJobs", INDEX)]:
         client.update_table(
             TableName=table, GlobalSecondaryIndexUpdates=[{"Delete": {"IndexName": index}}]
         )
@@ -217,9 +218,15 @@ def test_the_platforms_tables_are_adopted_index_by_index(services: Services) -> 
 
     assert added == [
         "created index gsi-merchant-created of Payments",
+        "created index gsi-merchant-created of Transactions",
         "created index gsi-due of ExportJobs",
     ]
     assert indexes(services.aws, "ExportJobs").keys() == before.keys() | {INDEX}
+    assert cloudformation.adopt(services.aws, {}, Stop()) == []
+
+
+def test_a_platform_without_settlements_is_adopted(services: Services) -> None:
+    services.aws.client("dynamodb").delete_table(TableName="Settlements")
     assert cloudformation.adopt(services.aws, {}, Stop()) == []
 
 
