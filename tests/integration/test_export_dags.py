@@ -6,12 +6,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
 
+from remit.api.app import create_app
+from remit.auth import Verifier, mint
+from remit.clock import system_clock
 from remit.errors import LeaseLost
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
 from remit.stop import Stop
 from tests.support.airflow import AIRFLOW_WARNINGS, RunDag
+from tests.support.api import TOKENS, NotedRuns, bearer
 from tests.support.exports import claimed, export_job, payment, store_payments
 
 pytestmark = AIRFLOW_WARNINGS
@@ -73,6 +78,8 @@ def test_a_large_export_is_rendered_by_mapped_tasks(
         ("publish", -1): "success",
     }
     assert ids_in(services, job(services)) == [one["id"] for one in payments]
+    names = [ti.rendered_map_index for ti in run.get_task_instances() if ti.task_id == "render"]
+    assert [name.partition(":")[0] for name in sorted(names)] == ["slice 1", "slice 2", "slice 3"]
 
 
 def test_a_run_whose_export_is_done_or_held_by_another_is_skipped(
@@ -92,15 +99,74 @@ def test_a_run_whose_export_is_done_or_held_by_another_is_skipped(
 def test_an_export_that_cannot_succeed_fails_its_run_without_retry(
     run_dag: RunDag, airflow_services: Services
 ) -> None:
-    store_payments(airflow_services, payment(1, createdAt="2026-01-15 noon"))
     ExportPipeline(airflow_services, Stop()).store.create(export_job())
+    jobs = airflow_services.tables.export_jobs
+    jobs.update("export-1", set={"query.Report": "gone"}, condition="attribute_exists(#id)")
 
     run = run_dag("export_payments", run_conf={"export_id": "export-1"})
 
     assert str(run.state) == "failed"
     (prepare,) = (ti for ti in run.get_task_instances() if ti.task_id == "prepare")
     assert prepare.try_number == 1
-    assert job(airflow_services)["errorCode"] == "malformed_record"
+    failed = job(airflow_services)
+    assert failed["errorCode"] == "invalid_request"
+    assert "there is no report 'gone'" in failed["error"]
+
+
+def test_a_run_that_says_what_to_export_creates_the_job_itself(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    services = airflow_services
+    store_payments(services, payment(1, currency="EUR"), payment(2), payment(3, merchantID="other"))
+    conf = {
+        "merchant_id": "merchant-1",
+        "start_date": "2026-01-01",
+        "end_date": "2026-01-31",
+        "columns": ["payment_id", "currency"],
+        "currency": "USD",
+    }
+
+    run = run_dag("export_payments", run_conf=conf)
+
+    assert str(run.state) == "success"
+    (export_id,) = stored_ids(services)
+    item = job(services, export_id)
+    assert ids_in(services, item) == ["pay-000002"]
+    assert pushed(run, "export_id") == item["id"]
+    client = TestClient(create_app(lambda: services, NotedRuns(), Verifier(TOKENS)))
+    header = bearer(mint(TOKENS, "merchant-1", permissions=["payments"], now=system_clock()))
+    told = client.get(f"/exports/{item['id']}", headers=header).json()
+    assert (told["status"], told["rows"]) == ("completed", 1)
+    assert told["options"] == {k: v for k, v in conf.items() if k != "merchant_id"}
+    assert told["download_url"]
+
+
+def stored_ids(services: Services) -> list[str]:
+    jobs = services.tables.export_jobs
+    return [item["id"] for item in jobs.scan("attribute_exists(#id)", {}, attributes=["id"])]
+
+
+def pushed(run: Any, key: str) -> Any:
+    """What `prepare` has pushed."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        found = XComModel.get_many(
+            run_id=run.run_id, key=key, dag_ids=run.dag_id, task_ids="prepare"
+        )
+        return session.scalars(found).one().value
+
+
+def test_a_run_that_asks_for_what_there_is_not_fails_at_once(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    run = run_dag("export_payments", run_conf={"merchant_id": "merchant-1", "report": "gone"})
+
+    assert str(run.state) == "failed"
+    (prepare,) = (ti for ti in run.get_task_instances() if ti.task_id == "prepare")
+    assert prepare.try_number == 1
+    assert stored_ids(airflow_services) == []
 
 
 def foreign_job(export_id: str, **changes: Any) -> dict[str, Any]:
@@ -167,15 +233,20 @@ def test_the_poller_starts_a_run_for_a_large_export(
 
     assert states(run)["start_runs", 0] == "success"
     started = runs_of("export_payments")
-    assert started["export__export-1__2"] == {"export_id": "export-1"}
+    note = "merchant-1: payments, 2026-01-01 to 2026-01-31, csv"
+    assert started["export__export-1__2"] == ({"export_id": "export-1"}, note)
     assert (job(services)["status"], job(services)["generation"]) == ("pending", 1)
     assert services.export_queue.due(10) == [], "it belongs to the run now"
 
 
-def runs_of(dag_id: str) -> dict[str, Any]:
+def runs_of(dag_id: str) -> dict[str, tuple[Any, str | None]]:
+    """Run id to conf and note."""
     from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
 
-    return {run.run_id: run.conf for run in DagRun.find(dag_id=dag_id)}
+    with create_session() as session:
+        runs = DagRun.find(dag_id=dag_id, session=session)
+        return {run.run_id: (run.conf, run.note) for run in runs}
 
 
 def test_the_job_tells_an_operator_what_happened(
