@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from remit.api.documents import export_document
 from remit.auth import TokenSettings
 from remit.errors import ConfigurationError
+from remit.exports.links import Link
+from remit.exports.request import COMPRESSIONS, FORMATS, MIN_SPLIT_ROWS, ExportRequest
 from remit.settings import Settings
 from remit.webhooks import SignatureInvalid, signing
 
@@ -82,6 +85,28 @@ def test_the_configuration_table_is_what_the_settings_say() -> None:
     table = configuration()
     tokens = {variable for variable in table if variable.startswith("JWT_")}
     assert {variable: table[variable] for variable in table.keys() - tokens} == settings
+
+
+def test_the_table_of_fields_is_the_model() -> None:
+    section = README.partition("## What can be asked for")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.+?`) \| (.+?) \| (.+) \|$", section, re.MULTILINE)
+    fields = {name: default for names, default, _ in rows for name in re.findall(r"`(\w+)`", names)}
+    assert fields.keys() == ExportRequest.model_fields.keys()
+    for name, field in ExportRequest.model_fields.items():
+        if isinstance(field.default, str):
+            assert fields[name] == f"`{field.default}`", name
+    meanings = " ".join(meaning for _, _, meaning in rows)
+    assert all(f"`{one}`" in meanings for one in (*FORMATS, *COMPRESSIONS))
+    assert f"{MIN_SPLIT_ROWS:,}" in meanings
+
+
+def test_the_example_of_an_answer_has_what_an_answer_has() -> None:
+    (example,) = (json.loads(block) for block in blocks("json") if '"files"' in block)
+    item = {"id": "x", "status": "completed", "resultKey": "a/b", "manifestKey": "a/m"}
+    link = Link("https://", datetime.now(UTC))
+    answer = export_document(item, datetime.now(UTC), lambda _: link)
+    assert example.keys() <= answer.keys()
+    assert example["files"][0].keys() == answer["files"][0].keys()
 
 
 def test_the_token_variables_are_those_without_which_the_hook_refuses() -> None:
