@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import hashlib
 import json
 import socket
 import time
 from dataclasses import replace
 from typing import Any
+from urllib.request import urlopen
 
 import jwt
 import pytest
@@ -85,6 +88,33 @@ def test_the_status_follows_the_job_to_the_link(
     assert "X-Amz-Signature" in body["download_url"]
     assert body["download_expires_at"] == "2026-11-23T13:00:00.000000Z"
     assert after.headers["cache-control"] == "no-store"
+
+
+def fetched(url: str) -> bytes:
+    with urlopen(url, timeout=10) as answer:  # noqa: S310 - a link to moto
+        return bytes(answer.read())
+
+
+def test_every_link_of_an_answer_opens_what_it_names(
+    client: TestClient, services: Services, clock: ManualClock
+) -> None:
+    store_payments(services, payment(1), payment(2, amount="no number"))
+    query = {**QUERY, "compression": "gzip", "columns": "payment_id"}
+    created = client.post(URL, headers=bearer(token(clock)), params=query).json()
+    pipeline = ExportPipeline(services, Stop())
+    pipeline.prepare(claimed(pipeline, created["export_id"]))
+
+    body = client.get(f"/exports/{created['export_id']}", headers=bearer(token(clock))).json()
+
+    (file,) = body["files"]
+    content = fetched(file["url"])
+    assert hashlib.sha256(content).hexdigest() == file["checksum"]["sha256"]
+    assert (len(content), file["rows"]) == (file["bytes"], 1)
+    lines = gzip.decompress(content).decode().split()
+    assert [line.strip('"') for line in lines] == ["payment_id", "pay-000001"]
+    assert json.loads(fetched(body["manifest_url"]))["export_id"] == created["export_id"]
+    assert body["rejects"] == 1
+    assert b"pay-000002" in fetched(body["rejects_url"])
 
 
 def test_a_failed_export_says_why(
