@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Any
 from urllib.request import Request, urlopen
 
 import botocore.session
@@ -10,6 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from remit.aws.cloudformation import apply
+from remit.aws.items import encode_item
 from remit.aws.session import Aws
 from remit.services import Services
 from remit.settings import Settings
@@ -18,11 +21,12 @@ from tests.support.clock import ManualClock
 REGION = "us-east-1"
 
 
-def aws_at(endpoint: str) -> Aws:
-    """AWS behind one endpoint, with credentials that are worth nothing anywhere else."""
+def aws_at(endpoint: str, s3: str | None = None) -> Aws:
+    """AWS behind one endpoint, or S3 behind its own, with credentials that are worth nothing
+    anywhere else."""
     session = botocore.session.Session()
     session.set_credentials("testing", "testing")
-    return Aws(session, REGION, {"dynamodb": endpoint, "s3": endpoint})
+    return Aws(session, REGION, {"dynamodb": endpoint, "s3": s3 or endpoint})
 
 
 def empty_tables(endpoint: str) -> Aws:
@@ -54,3 +58,29 @@ def services(aws_server: str, clock: ManualClock) -> Services:
     """Services on empty tables and an empty bucket; `http://` webhooks are allowed."""
     settings = Settings(region=REGION, webhook_allow_http=True)
     return Services(settings, empty_tables(aws_server), clock)
+
+
+def put_many(services: Services, table: str, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write many records at once, whatever was there before."""
+    client, name = services.tables.client, services.tables.name_of(table)
+    puts = ({"PutRequest": {"Item": encode_item(record)}} for record in records)
+    while some := list(islice(puts, 25)):
+        assert not client.batch_write_item(RequestItems={name: some})["UnprocessedItems"]
+
+
+def content(services: Services, key: str) -> bytes:
+    """What an object holds."""
+    body: bytes = services.s3.get_object(Bucket=services.settings.bucket, Key=key)["Body"].read()
+    return body
+
+
+def objects(services: Services, prefix: str = "") -> list[str]:
+    """The keys of all objects under a prefix."""
+    listing = services.s3.list_objects_v2(Bucket=services.settings.bucket, Prefix=prefix)
+    return sorted(entry["Key"] for entry in listing.get("Contents", []))
+
+
+def open_uploads(services: Services) -> list[str]:
+    """The keys of all multipart uploads that are neither completed nor aborted."""
+    answer = services.s3.list_multipart_uploads(Bucket=services.settings.bucket)
+    return sorted(upload["Key"] for upload in answer.get("Uploads", []))
