@@ -11,12 +11,13 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 STAMP := .venv/.installed
+PEERS_STAMP := .venv-peers/.installed
 # What .venv holds comes first, whatever the caller has activated. `exec`, so that a signal to the
 # recipe reaches the program, which then stops what it started.
 RUN = exec env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help venv demo up down token test test-unit test-slow check bench-latency clean
+.PHONY: help venv demo up down token test test-unit test-slow check bench-export bench-latency clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' \
@@ -28,6 +29,11 @@ venv: $(STAMP) ## Create .venv with the pinned dependencies (the others do it wh
 
 $(STAMP): requirements.txt requirements-dev.txt constraints.txt scripts/venv.sh
 	@GOAL=$(firstword $(MAKECMDGOALS)) PYTHON="$(PYTHON)" scripts/venv.sh
+	@touch $@
+
+$(PEERS_STAMP): benchmarks/export/requirements-peers.txt $(STAMP)
+	@$(BIN)/python -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install -qq --disable-pip-version-check --no-input -r $<
 	@touch $@
 
 demo: $(STAMP) ## Run the whole job once, on a local stack that is stopped at the end
@@ -55,6 +61,9 @@ check: $(STAMP) ## Check format, lint and types
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	MYPYPATH=plugins $(BIN)/mypy plugins/remit
+
+bench-export: $(STAMP) $(PEERS_STAMP) ## Measure exports beside boto3 + pandas, awswrangler, the provider
+	@$(RUN) -m benchmarks.export
 
 bench-latency: $(STAMP) ## Measure request to link, beside a bare DAG run, on a stack of its own
 	@$(RUN) -m benchmarks.latency
