@@ -20,7 +20,7 @@ from remit.aws.pages import Page
 from remit.aws.query import QueryRefused
 from remit.errors import ConfigurationError, ExportFailed, Interrupted, LeaseLost, Transient
 from remit.exports.announce import announcement
-from remit.exports.density import cuts
+from remit.exports.density import RECORDS_PER_PROBE, cuts
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.keyranges import estimate, key_ranges, outer_edges
 from remit.exports.publishing import MOST_FILES, Publisher, staged
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 FIRST_PAGES = 4
 """Pages that are read before an export that goes on counts as anything but small: a range may
 begin in a quiet time."""
+
+PROBES_PER_DAY = 2
+"""Probes of a range that may be large, at least: no day lies between two of them."""
 
 RENDERED_AT_ONCE = 16
 """Slices of one export that are rendered at the same time, at most (see the DAG)."""
@@ -198,6 +201,9 @@ class ExportPipeline:
         rows = sum(page.count for page in first)
         expected = estimate(work.span, rows, reader.range_text(first[-1].last_key))
         start, end = outer_edges(work.span)
+        # The first pages may be of a quiet time, and one day of a year may hold most of it.
+        days = (end - start) // timedelta(days=1)
+        expected = max(expected, days * PROBES_PER_DAY * RECORDS_PER_PROBE)
         most = self.settings.max_slices
         found = cuts(
             start,
