@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any
 
 from remit.aws.multipart import Upload
+from remit.aws.objects import ObjectWriter
 from remit.exports import engine
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.publishing import Publisher
@@ -30,6 +31,7 @@ LEASE = timedelta(seconds=2)
 
 STAGES: Mapping[str, tuple[type, str, int]] = {
     "second part": (Upload, "send", 2),
+    "second file": (ObjectWriter, "commit", 2),
     "manifest": (Publisher, "_write", 1),
     "last move": (ExportStore, "complete", 1),
 }
