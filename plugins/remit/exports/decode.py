@@ -1,9 +1,9 @@
 """DynamoDB JSON to typed relations: the SQL that decodes a source's pages.
 
 One pass of DuckDB's JSON reader turns the answers to Query into columns. What an attribute type
-reads, and what makes a value suspect, is one row of `_READERS`. A suspect record is handed to the
-function `admit` (see `remit.exports.rejects`), which looks at it closely and says whether it may
-pass; the others never leave DuckDB.
+reads, and what makes a value suspect, is one row of `_READERS`. A suspect record is named, by page
+and position, to the function `admit` (see `remit.exports.rejects`), which looks at it closely and
+says whether it may pass; the others never leave DuckDB.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from typing import Any
 from remit.exports.currencies import EXPONENTS, minor_unit
 from remit.exports.reports import FILTERS, Attribute, Source
 
-_SHORTEST_INSTANT = len("2026-01-31T23:59:59Z")
+_OTHER_INSTANT = (
+    r"\d\d\d\d-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d([.]\d+)?([Zz]|[+-]([01]\d|2[0-3]):\d\d)"  # RE2: ASCII
+)
+_OUTSIDE_YEARS = "{column} < '0001-01-01' OR {column} >= '10000-01-01'"
+"""DuckDB's calendar is longer than that of RFC 3339, of Python and of most readers."""
 
 
 @dataclass(frozen=True)
@@ -41,31 +45,39 @@ _READERS: Mapping[str, _Reader] = MappingProxyType(
     {
         "text": _TEXT,
         # A cast would round 12.5 and read 0x10: only digits that come back as they were pass.
+        # HUGEINT: digits that an exponent makes fit, such as 12345678901234567890E-1.
         "integer": _Reader(
             {"N": "VARCHAR"},
             "{attribute}.N",
-            "try_cast({raw} AS BIGINT)",
+            "coalesce(try_cast({raw} AS BIGINT), try_cast(try_cast({raw} AS HUGEINT) AS BIGINT))",
             "{column} IS NULL OR {column}::VARCHAR <> {raw}",
         ),
-        # A cast takes times without an offset as well, which name no instant. upper(): RFC 3339
-        # allows 't' and 'z', and DuckDB does not. Digits beyond microseconds are cut off, so that
-        # an instant never crosses the edge of a range.
+        # A cast takes more than instants: times without an offset, an offset of 99 hours. What ends
+        # with a Z is looked at less closely, because that is fast and a cast reads it rightly or
+        # not at all. upper(): RFC 3339 allows 't' and 'z', and DuckDB does not. Digits beyond
+        # microseconds are cut off, so that an instant never crosses the edge of a range.
         "instant": _Reader(
             {"S": "VARCHAR"},
             "{attribute}.S",
             "coalesce(try_cast({raw} AS TIMESTAMPTZ), try_cast(upper({raw}) AS TIMESTAMPTZ))",
-            f"{{column}} IS NULL OR strlen({{raw}}) < {_SHORTEST_INSTANT}"
-            " OR NOT (suffix({raw}, 'Z') OR {raw}[-6] IN ('+', '-'))",
+            f"{{column}} IS NULL OR {_OUTSIDE_YEARS} OR CASE"
+            " WHEN {raw} LIKE '____-__-__T__:__:__%Z' THEN false"
+            f" ELSE NOT regexp_full_match({{raw}}, '{_OTHER_INSTANT}') END",
         ),
         "day": _Reader(
             {"S": "VARCHAR"},
             "{attribute}.S",
             "try_cast({raw} AS DATE)",
-            "{column} IS NULL OR {column}::VARCHAR <> {raw}",
+            f"{{column}} IS NULL OR {{column}}::VARCHAR <> {{raw}} OR {_OUTSIDE_YEARS}",
         ),
         "boolean": _Reader({"BOOL": "BOOLEAN"}, "{attribute}.BOOL", "{raw}", "{raw} IS NULL"),
         # DuckDB writes the value anew: no white space, the least escapes, numbers stay text.
-        "json": _Reader("JSON", "{attribute}::VARCHAR", "plain_json({raw})", "{column} IS NULL"),
+        "json": _Reader(
+            "JSON",
+            "{attribute}::VARCHAR",
+            "nullif(plain_json({raw}), 'null')",
+            "{column} IS NULL",
+        ),
     }
 )
 
@@ -79,9 +91,16 @@ MACROS = (
 """What reports may call: `major(minor, currency)` is an exact amount in major units, NULL for a
 currency that ISO 4217 does not know; `local_day(instant)` is the day in the export's time zone."""
 
+_BARRIER = "USING SAMPLE SYSTEM(100 PERCENT)"
+"""All rows, and what DuckDB's optimizer moves no condition across. A report's own conditions come
+after the judgement: `type = 'refund'` would otherwise drop a record whose type cannot be read."""
+
 
 def pages_of(source: Source) -> str:
-    """The name of the relation with a source's pages: one text column, `page`."""
+    """The name of the relation with a source's pages: their `_number` and their text, `_page`.
+
+    Columns that begin with an underscore are the engine's; those of sources cannot.
+    """
     return f"pages_of_{source.name}"
 
 
@@ -94,48 +113,55 @@ def relation_of(source: Source, *, attributes: bool) -> str:
     """
     return f"""
         WITH pages AS (
-            SELECT page, {_read(_shape(source))} AS records{_others(attributes)}
+            SELECT _number, {_read(_shape(source))} AS _records{_others(attributes)}
             FROM {pages_of(source)}
         ),
         records AS (
-            SELECT page, unnest(records) AS record, unnest(range(len(records))) AS position
-                {", unnest(others) AS other" if attributes else ""}
+            SELECT _number, unnest(_records) AS _record, unnest(range(len(_records))) AS _position
+                {", unnest(_others) AS _other" if attributes else ""}
             FROM pages
         ),
         typed AS (
-            SELECT page, position, record,
-                {", ".join(f"{_value(one)} AS {one.column}" for one in source.attributes)}
+            SELECT _number, _position, _record,
+                {", ".join(f'{_value(one)} AS "{one.column}"' for one in source.attributes)}
                 , {_attributes(source, attributes)} AS attributes
             FROM records
         ),
         judged AS (
-            SELECT *, {_instant(source)} AS range_instant,
-                {" OR ".join(_suspect(one) for one in source.attributes)} AS suspect
+            SELECT *, {_instant(source)} AS _instant,
+                {" OR ".join(_suspect(one) for one in source.attributes)} AS _suspect
             FROM typed
         ),
+        admitted AS (
+            SELECT *, {_admitted(source)} AS _admitted FROM judged
+        ),
         items AS (
-            SELECT * EXCLUDE (page, position, record, range_instant, suspect)
-            FROM judged
-            WHERE {_admitted(source)} AND {_filtered(source)}
+            SELECT * EXCLUDE (_number, _position, _record, _instant, _suspect, _admitted)
+            FROM admitted
+            WHERE _admitted
+            {_BARRIER}
         )
     """
 
 
 def _admitted(source: Source) -> str:
-    """A CASE looks at the range first: what lies outside is nobody's business, however odd."""
-    outside = (
-        "range_instant < getvariable('range_start') OR range_instant >= getvariable('range_end')"
-    )
+    """Whether a record is in the relation: a CASE, for the order matters.
+
+    What lies outside of the range, or is plainly not asked for, is nobody's business, however odd.
+    Whether a filter matches a value that cannot be read is unknown: such a record is judged.
+    """
+    outside = "_instant < getvariable('range_start') OR _instant >= getvariable('range_end')"
     if "created_at" in source.columns:
         outside += " OR created_at >= getvariable('as_of')"
+    wanted = _wanted(source)
     return f"""CASE
-        WHEN {outside} THEN false
-        WHEN suspect THEN admit('{source.name}', page, position)
-        ELSE true
+        WHEN {outside} OR NOT ({wanted}) THEN false
+        WHEN _suspect THEN admit('{source.name}', _number, _position) AND ({wanted})
+        ELSE {wanted}
     END"""
 
 
-def _filtered(source: Source) -> str:
+def _wanted(source: Source) -> str:
     clauses = [
         f"(getvariable('{name}') IS NULL OR {column} {comparison} getvariable('{name}'))"
         for name, (column, comparison) in FILTERS.items()
@@ -149,18 +175,18 @@ def _shape(source: Source) -> dict[str, Any]:
 
 
 def _read(shape: Any) -> str:
-    return f"json_transform(page, '{json.dumps({'Items': [shape]})}').Items"
+    return f"json_transform(_page, '{json.dumps({'Items': [shape]})}').Items"
 
 
 def _others(attributes: bool) -> str:
-    return f", {_read('JSON')} AS others" if attributes else ""
+    return f", {_read('JSON')} AS _others" if attributes else ""
 
 
 def _attributes(source: Source, attributes: bool) -> str:
     if not attributes:
         return "NULL::VARCHAR"
     names = ", ".join(f"'{one.name}'" for one in source.attributes)
-    return f"other_attributes(other, [{names}])"
+    return f"other_attributes(_other, [{names}])"
 
 
 def _value(one: Attribute) -> str:
@@ -172,13 +198,13 @@ def _raw(one: Attribute) -> str:
 
 
 def _attribute(one: Attribute) -> str:
-    return f'record."{one.name}"'
+    return f'_record."{one.name}"'
 
 
 def _suspect(one: Attribute) -> str:
-    odd = _READERS[one.type].suspect.format(raw=_raw(one), column=one.column)
+    odd = _READERS[one.type].suspect.format(raw=_raw(one), column=f'"{one.column}"')
     if one.required:
-        return f"({odd})"
+        return f'("{one.column}" IS NULL OR {odd})'
     return f"({_attribute(one)} IS NOT NULL AND ({odd}))"
 
 
@@ -188,4 +214,4 @@ def _instant(source: Source) -> str:
         "instant": lambda column: column,
         "day": lambda column: f"timezone(getvariable('time_zone'), {column}::TIMESTAMP)",
     }
-    return to_instant[over.type](over.column)
+    return to_instant[over.type](f'"{over.column}"')

@@ -9,15 +9,25 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from remit.errors import OutOfRoom
 
-_LIMITS: Mapping[str, Any] = {
-    "memory_limit": "256MB",
-    "max_temp_directory_size": "16GB",
+
+@dataclass(frozen=True)
+class Room:
+    """Memory, and disk for what does not fit into it, as DuckDB writes sizes."""
+
+    memory: str
+    disk: str
+
+
+ROOM = Room("256MB", "16GB")
+
+_CLOSED: Mapping[str, Any] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
     "enable_external_access": False,
@@ -30,10 +40,16 @@ come through Arrow have no other mark."""
 
 
 @contextmanager
-def connect(threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(threads: int, room: Room = ROOM) -> Iterator[duckdb.DuckDBPyConnection]:
     """A new in-memory database, in UTC, for the length of the block."""
     with tempfile.TemporaryDirectory(prefix="remit-spill-") as folder:
-        config = {**_LIMITS, "threads": threads, "temp_directory": folder}
+        config = {
+            **_CLOSED,
+            "threads": threads,
+            "memory_limit": room.memory,
+            "max_temp_directory_size": room.disk,
+            "temp_directory": folder,
+        }
         with duckdb.connect(config=config) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET enable_progress_bar = false")

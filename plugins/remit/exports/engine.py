@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any
 
 import duckdb
@@ -16,20 +17,23 @@ from remit.aws.plain_column import plain_json_column
 from remit.aws.plain_json import other_attributes
 from remit.errors import StoreUnavailable
 from remit.exports.decode import MACROS, pages_of, relation_of
-from remit.exports.duck import check_room, connect
+from remit.exports.duck import ROOM, Room, check_room, connect
 from remit.exports.rejects import Rejects
 from remit.exports.reports import COLUMN_TYPES, FILTERS, Column, Report, ReportError, Source
 from remit.exports.request import ExportRequest, TimeRange
 
 BATCH_ROWS = 20_000
-"""Rows of one frame."""
+"""Rows of one frame, unless it would be larger than `BATCH_BYTES`."""
+
+BATCH_BYTES = 64 * 2**20
 
 RECENT_PAGES = 16
-"""Pages that are kept to look for the one that DuckDB could not read; more than it has in hand."""
+"""Pages that are kept to look into: at a record that is suspect, for the page that DuckDB could not
+read. More than DuckDB has in hand, which is one for each thread."""
 
 _THREADS = 2
 _LINE = re.compile(r"LINE (\d+):")
-_PAGE = pa.schema([("page", pa.string())])
+_PAGE = pa.schema([("_number", pa.int64()), ("_page", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,10 @@ class Selection:
 
 
 def frames(
-    selection: Selection, feeds: Mapping[str, Iterable[bytes]], rejects: Rejects
+    selection: Selection,
+    feeds: Mapping[str, Iterable[bytes]],
+    rejects: Rejects,
+    room: Room = ROOM,
 ) -> Iterator[pd.DataFrame]:
     """The report's rows as frames of Arrow-backed columns, in the order of the pages.
 
@@ -70,11 +77,12 @@ def frames(
 
     Raises:
         ExportFailed: too many records cannot be read.
+        OutOfRoom: what has to be sorted or added up does not fit.
         ReportError: the report's SQL is wrong.
         StoreUnavailable: a page is not JSON.
     """
     pages = {name: _Feed(feed) for name, feed in feeds.items()}
-    with connect(_THREADS) as connection:
+    with connect(_THREADS, room) as connection:
         _prepare(connection, selection, pages, rejects)
         relation = connection.sql(_query(selection))
         try:
@@ -102,7 +110,12 @@ def check_report(report: Report) -> None:
     with connect(_THREADS) as connection:
         feeds = {name: _Feed([]) for name in sources}
         _prepare(connection, selection, feeds, Rejects(sources, 0))
-        connection.sql(_query(selection)).fetchall()
+        try:
+            connection.sql(_query(selection)).fetchall()
+        except duckdb.Error as error:
+            once = "a source is read once: to use it twice, put it into a WITH"
+            reason = f"{_reason(error)} ({once})"
+            raise ReportError(report.path, report.sql_line, reason) from error
 
 
 def _create_view(
@@ -111,11 +124,17 @@ def _create_view(
     """Define a view whose SQL ends with a file's own; what is wrong there has the file's line."""
     before = sql.count("\n") - file.sql.count("\n")
     try:
-        connection.execute(f"CREATE TEMP VIEW {name} AS {sql}")
+        statements = connection.extract_statements(f'CREATE TEMP VIEW "{name}" AS {sql}')
+        if len(statements) > 1:
+            raise ReportError(file.path, file.sql_line, "there is more than one query")
+        connection.execute(statements[0])
     except duckdb.Error as error:
-        line = int(match[1]) if (match := _LINE.search(str(error))) else before + 1
-        reason = str(error).partition("\n\nLINE")[0].replace("\n", " ")
-        raise ReportError(file.path, file.sql_line + line - 1 - before, reason) from error
+        line = int(match[1]) - before if (match := _LINE.search(str(error))) else 1
+        raise ReportError(file.path, file.sql_line + max(line, 1) - 1, _reason(error)) from error
+
+
+def _reason(error: duckdb.Error) -> str:
+    return str(error).partition("\n\nLINE")[0].replace("\n", " ")
 
 
 def _check_columns(connection: duckdb.DuckDBPyConnection, report: Report) -> None:
@@ -134,7 +153,8 @@ def _check_columns(connection: duckdb.DuckDBPyConnection, report: Report) -> Non
 
 
 def _query(selection: Selection) -> str:
-    return f"SELECT {', '.join(one.name for one in selection.frame_columns)} FROM report"
+    names = ", ".join(f'"{column.name}"' for column in selection.frame_columns)
+    return f"SELECT {names} FROM report"
 
 
 class _Feed:
@@ -142,34 +162,39 @@ class _Feed:
 
     def __init__(self, pages: Iterable[bytes]) -> None:
         self._pages = pages
-        self._recent: list[bytes] = []
+        self._recent: dict[int, bytes] = {}
         self._error: Exception | None = None
 
     def __iter__(self) -> Iterator[Any]:
         try:
-            for page in self._pages:
-                self._recent = [*self._recent[1 - RECENT_PAGES :], page]
-                yield _batch(page)
+            for number, page in enumerate(self._pages):
+                self._recent[number] = page
+                self._recent.pop(number - RECENT_PAGES, None)
+                yield _batch(number, page)
         except Exception as error:
             self._error = error
             raise
+
+    def page(self, number: int) -> bytes:
+        """One of the recent pages."""
+        return self._recent[number]
 
     def check(self) -> None:
         """Raise what the source of the pages raised, or what is wrong with a page."""
         if self._error is not None:
             raise self._error from None
-        for page in self._recent:
+        for page in self._recent.values():
             try:
                 msgspec.json.decode(page)
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise StoreUnavailable(f"a page is not JSON: {error}") from None
 
 
-def _batch(page: bytes) -> Any:
+def _batch(number: int, page: bytes) -> Any:
     """A page as a batch of one row, without a copy."""
     edges = pa.py_buffer(b"\0\0\0\0" + len(page).to_bytes(4, "little"))
     text = pa.StringArray.from_buffers(1, edges, pa.py_buffer(page))
-    return pa.record_batch([text], schema=_PAGE)
+    return pa.record_batch([pa.array([number], pa.int64()), text], schema=_PAGE)
 
 
 def _prepare(
@@ -178,7 +203,7 @@ def _prepare(
     pages: Mapping[str, _Feed],
     rejects: Rejects,
 ) -> None:
-    _define_functions(connection, rejects)
+    _define_functions(connection, pages, rejects)
     variables = {
         "range_start": selection.span.start,
         "range_end": selection.span.end,
@@ -188,6 +213,7 @@ def _prepare(
     }
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])
+    connection.execute("SET lock_configuration = true")
     report = selection.report
     attributes = any(column.type == "attributes" for column in selection.columns)
     for source in report.sources:
@@ -197,25 +223,42 @@ def _prepare(
         _create_view(connection, source.name, source, f"{relation}{source.sql}")
     _create_view(connection, "report", report, report.sql)
     _check_columns(connection, report)
-    connection.execute("SET lock_configuration = true")
 
 
 def _tables(batches: Iterable[Any]) -> Iterator[Any]:
-    """Tables of at least `BATCH_ROWS` rows but the last: with several threads, DuckDB's batches end
-    where a page ends, and every frame has a cost of its own."""
+    """Tables of `BATCH_ROWS` rows or more: with several threads, DuckDB's batches end where a page
+    ends, and every frame has a cost of its own."""
     waiting: list[Any] = []
+    rows = size = 0
     for batch in batches:
         waiting.append(batch)
-        if sum(one.num_rows for one in waiting) >= BATCH_ROWS:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
             yield pa.Table.from_batches(waiting)
-            waiting = []
+            waiting, rows, size = [], 0, 0
     if waiting:
         yield pa.Table.from_batches(waiting)
 
 
-def _define_functions(connection: duckdb.DuckDBPyConnection, rejects: Rejects) -> None:
+def _define_functions(
+    connection: duckdb.DuckDBPyConnection, pages: Mapping[str, _Feed], rejects: Rejects
+) -> None:
+    def admit(sources: Any, numbers: Any, positions: Any) -> Any:
+        """For many records at once, because a call costs more than a record."""
+        admitted: list[bool] = []
+        suspects = zip(*(one.to_pylist() for one in (sources, numbers, positions)), strict=True)
+        for (source, number), found in groupby(suspects, key=lambda one: one[:2]):
+            page = pages[source].page(number)
+            admitted += rejects.admit(source, page, [position for *_, position in found])
+        return pa.array(admitted, pa.bool_())
+
     connection.create_function(
-        "admit", rejects.admit, ["VARCHAR", "VARCHAR", "BIGINT"], "BOOLEAN", side_effects=True
+        "admit",
+        admit,
+        ["VARCHAR", "BIGINT", "BIGINT"],
+        "BOOLEAN",
+        type="arrow",
+        side_effects=True,
     )
     connection.create_function(
         "plain_json",
@@ -226,7 +269,11 @@ def _define_functions(connection: duckdb.DuckDBPyConnection, rejects: Rejects) -
         null_handling="special",
     )
     connection.create_function(
-        "other_attributes", other_attributes, ["VARCHAR", "VARCHAR[]"], "VARCHAR"
+        "other_attributes",
+        other_attributes,
+        ["VARCHAR", "VARCHAR[]"],
+        "VARCHAR",
+        null_handling="special",
     )
     for macro in MACROS:
         connection.execute(macro)

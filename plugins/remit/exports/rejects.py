@@ -10,7 +10,8 @@ something else is wrong: then the export fails.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -23,6 +24,9 @@ from remit.aws.plain_json import plain_json
 from remit.clock import parse_instant
 from remit.errors import ExportFailed
 from remit.exports.reports import Attribute, Source
+
+_NUMBER = re.compile(r"[+-]?(\d{1,38}(\.\d*)?|\.\d+)(e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -48,13 +52,12 @@ class Reject:
 class Rejects:
     """What one pass over the records has set aside; at most `limit` records.
 
-    The engine calls `admit` from DuckDB's threads, one call at a time.
+    The engine calls `admit` from DuckDB's threads, possibly from several at once.
     """
 
     def __init__(self, sources: Mapping[str, Source], limit: int) -> None:
         self._sources = sources
         self._limit = limit
-        self._page: tuple[str, list[Any]] = ("", [])
         self._found: list[Reject] = []
         self.failure: ExportFailed | None = None
 
@@ -65,16 +68,17 @@ class Rejects:
         """The rejects file, by record id (threads find them in any order)."""
         return b"".join(one.line() for one in sorted(self._found, key=lambda one: one.id))
 
-    def admit(self, source: str, page: str, position: int) -> bool:
-        """Whether the record at a position of a page may be exported.
+    def admit(self, source: str, page: bytes, positions: Iterable[int]) -> list[bool]:
+        """Which of the records at these positions of a page may be exported.
 
         Raises:
             ExportFailed: more records than allowed are rejected. DuckDB turns it into an error of
                 its own; it is kept in `failure`.
         """
-        if page != self._page[0]:
-            self._page = (page, msgspec.json.decode(page)["Items"])
-        record = self._page[1][position]
+        records = _decode(page).Items
+        return [self._admit(source, _decode_record(records[position])) for position in positions]
+
+    def _admit(self, source: str, record: Mapping[str, Any]) -> bool:
         declared = self._sources[source].attributes
         reasons = tuple(reason for one in declared if (reason := reason_against(one, record)))
         if not reasons:
@@ -85,6 +89,16 @@ class Rejects:
             self.failure = too_many(self._limit, self._found[0])
             raise self.failure
         return False
+
+
+class _Page(msgspec.Struct):
+    """An answer to Query whose records are decoded when they are asked for."""
+
+    Items: list[msgspec.Raw]
+
+
+_decode = msgspec.json.Decoder(_Page).decode
+_decode_record = msgspec.json.Decoder(dict[str, Any]).decode
 
 
 def too_many(limit: int, example: Reject) -> ExportFailed:
@@ -136,8 +150,8 @@ def _boolean(attribute: Attribute, value: Any) -> None:
 
 def _integer(attribute: Attribute, value: Any) -> None:
     digits = _content(attribute, value, "N")
-    number = Decimal(digits)
-    if not number.is_finite() or number != number.to_integral_value():
+    number = Decimal(digits) if _NUMBER.fullmatch(digits) else None
+    if number is None or number != number.to_integral_value():
         raise ValueError(f"{attribute.name} is not a whole number: {digits}")
     if not -(2**63) <= number < 2**63:
         raise ValueError(f"{attribute.name} does not fit into 64 bits: {digits}")
@@ -155,10 +169,16 @@ def _instant(attribute: Attribute, value: Any) -> None:
 
 def _day(attribute: Attribute, value: Any) -> None:
     text = _content(attribute, value, "S")
+    if not _DAY.fullmatch(text) or not _is_date(text):
+        raise ValueError(f"{attribute.name} is not a day such as 2026-01-31: {text}")
+
+
+def _is_date(text: str) -> bool:
     try:
         date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"{attribute.name} is not a day such as 2026-01-31: {text}") from None
+        return False
+    return True
 
 
 def _json(attribute: Attribute, value: Any) -> None:
