@@ -14,7 +14,7 @@
 -- column: payment_method text
 -- column: customer_id text
 -- column: description text
--- column: metadata json
+-- column: metadata attribute
 -- column: other_attributes attributes optional
 SELECT
     id AS payment_id,

@@ -14,7 +14,7 @@
 -- column: total_minor integer [minor units of currency]
 -- column: total_major major(currency) [major units of currency]
 -- column: currency text [ISO 4217 code]
--- column: transactions json [amounts in minor units]
+-- column: transactions attribute [amounts in minor units]
 -- column: other_attributes attributes optional
 SELECT
     id AS settlement_id,

@@ -98,7 +98,7 @@ class TriggerUnavailable(Transient):
 
 
 class OutOfRoom(Transient):
-    """Memory, and the disk for what does not fit into it, are full; another worker may have room."""
+    """Memory and the disk for what does not fit into it are full; another worker may have room."""
 
 
 class Interrupted(Transient):

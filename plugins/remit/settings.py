@@ -79,7 +79,9 @@ class Settings:
         "an export leaves out what was created so shortly before its request: an index lags",
     )
     read_budget: int = _setting(
-        "REMIT_READ_UNITS_PER_SECOND", 0, "capacity units per second that one export reads; unset: any number"
+        "REMIT_READ_UNITS_PER_SECOND",
+        0,
+        "capacity units per second that one export reads; unset: any number",
     )
     max_rejects: int = _setting(
         "REMIT_MAX_REJECTS", 100, "an export with more records that cannot be read has failed"

@@ -95,7 +95,8 @@ class _Texts:
         )
         kind = padded[opening + 2]
         quoted = wraps & (padded[opening + 5] == _QUOTE)
-        number = quoted & (kind == ord("N")) & _starts_json_number(padded, opening + _NUMBER)
+        number = quoted & (kind == ord("N"))
+        number[number] = _starts_json_number(padded, opening[number] + _NUMBER)
         scalar = number | (quoted & (kind == ord("S")))
         bounds = np.searchsorted(opening, edges)
         scalars, numbers = _count(scalar, bounds), _count(number, bounds)
@@ -108,8 +109,9 @@ class _Texts:
             is_map
             & (np.diff(bounds) == scalars + 2)
             & (np.diff(np.searchsorted(closing, edges)) == scalars + 2)
-            & (np.diff(np.searchsorted(np.flatnonzero(data == _BACKSLASH), edges)) == 0)
         )
+        if (escapes := data == _BACKSLASH).any():
+            simple &= np.diff(np.searchsorted(np.flatnonzero(escapes), edges)) == 0
         return cls(data, edges, opening, closing, scalar, number, scalars, numbers, simple)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
@@ -49,6 +50,9 @@ TRANSIENT_CODES = THROTTLING_CODES | frozenset(
         "TransactionInProgressException",
     }
 )
+
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -120,15 +124,17 @@ class Aws:
                 retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
                 max_pool_connections=connections,
                 signature_version="s3v4" if service == "s3" else None,
-                s3=_UNSIGNED_BODIES if service == "s3" and self._s3_over_tls() else None,
+                s3=_UNSIGNED_BODIES if service == "s3" and self._s3_is_safe() else None,
             ),
         )
 
-    def _s3_over_tls(self) -> bool:
-        """Whether S3 is reached over TLS; it always is, unless an endpoint says otherwise."""
+    def _s3_is_safe(self) -> bool:
+        """Whether nobody can change a body on its way to S3: over TLS, as always unless an endpoint
+        says otherwise, or to a stand-in on this machine."""
         variables = [os.environ.get(name) for name in ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")]
         endpoint = next(filter(None, [self.endpoints.get("s3"), *variables]), "")
-        return not endpoint.startswith("http:")
+        parts = urlsplit(endpoint)
+        return parts.scheme != "http" or parts.hostname in _LOOPBACK
 
 
 @contextmanager

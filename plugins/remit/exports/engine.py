@@ -12,6 +12,7 @@ import duckdb
 import msgspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from remit.aws.plain_column import plain_json_column
 from remit.aws.plain_json import other_attributes
@@ -87,7 +88,7 @@ def frames(
         relation = connection.sql(_query(selection))
         try:
             for table in _tables(relation.to_arrow_reader(BATCH_ROWS)):
-                yield table.to_pandas(types_mapper=pd.ArrowDtype)
+                yield _with_plain_json(table, selection).to_pandas(types_mapper=pd.ArrowDtype)
         except Exception as error:
             # What is raised while rows are pulled comes through Arrow and has lost its type.
             if rejects.failure is not None:
@@ -238,6 +239,17 @@ def _tables(batches: Iterable[Any]) -> Iterator[Any]:
             waiting, rows, size = [], 0, 0
     if waiting:
         yield pa.Table.from_batches(waiting)
+
+
+def _with_plain_json(table: Any, selection: Selection) -> Any:
+    """The attributes among the columns as plain JSON, all of a table's values at once."""
+    for position, column in enumerate(selection.frame_columns):
+        if column.type == "attribute":
+            raw = table.column(position)
+            # What is no AttributeValue inside (DynamoDB sends none such) stays as it came.
+            plain = pc.coalesce(plain_json_column(raw), raw.combine_chunks())
+            table = table.set_column(position, column.name, plain)
+    return table
 
 
 def _define_functions(

@@ -18,6 +18,7 @@ ARROW_TYPES = {
     "date": pa.date32(),
     "timestamp": pa.timestamp("us", tz="UTC"),
     "json": pa.string(),
+    "attribute": pa.string(),
     "attributes": pa.string(),
 }
 """Type of a report's column to its Arrow type, which is also its Parquet type."""

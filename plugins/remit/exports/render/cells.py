@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -19,27 +20,23 @@ import pyarrow.compute as pc
 from remit.exports.currencies import EXPONENTS, MOST_DECIMALS
 from remit.exports.reports import Column
 
-_DAY_MICROS = 86_400_000_000
-_TEMPLATE = np.frombuffer(b"2026-01-31T23:59:59.000000Z", np.uint8)
-_DATE, _HOUR, _MINUTE, _SECOND, _MILLI, _MICRO = (
-    slice(0, 10),
-    slice(11, 13),
-    slice(14, 16),
-    slice(17, 19),
-    slice(20, 23),
-    slice(23, 26),
+_SECOND_MICROS, _DAY_SECONDS = 1_000_000, 86_400
+_INSTANT = np.dtype(
+    [
+        ("date", "S10"),
+        ("T", "S1"),
+        ("clock", "S8"),
+        ("point", "S1"),
+        ("millis", "S3"),
+        ("micros", "S3"),
+        ("Z", "S1"),
+    ]
 )
+"""`2026-01-31T23:59:59.000000Z`, by its parts."""
+
+_THREE = np.array([f"{number:03}" for number in range(1000)], "S3")
 _EPOCH = np.datetime64(0, "D")
 _MOST_DAYS = 100_000
-
-
-def _digits(count: int) -> npt.NDArray[np.uint8]:
-    """The numbers below 10^count, each as so many digits."""
-    texts = "".join(f"{number:0{count}}" for number in range(10**count))
-    return np.frombuffer(texts.encode(), np.uint8).reshape(-1, count)
-
-
-_TWO, _THREE = _digits(2), _digits(3)
 
 
 def text_of(column: Column, table: pa.Table) -> pa.Array:
@@ -105,41 +102,44 @@ def contains(texts: pa.Array, characters: bytes) -> bool:
 
 
 def _instants(values: pa.Array) -> pa.Array:
-    """RFC 3339 in UTC with microseconds: `2026-01-31T23:59:59.000000Z`."""
-    filled = pc.fill_null(values.cast(pa.int64()), 0)
-    micros = filled.to_numpy()
-    days, micros = np.divmod(micros, _DAY_MICROS)
-    texts = np.empty((len(days), len(_TEMPLATE)), np.uint8)
-    texts[:] = _TEMPLATE
-    texts[:, _DATE] = _dates(days)
-    seconds, micros = np.divmod(micros, 1_000_000)
-    minutes, second = np.divmod(seconds.astype(np.int32), 60)
-    hour, minute = np.divmod(minutes, 60)
-    milli, micro = np.divmod(micros.astype(np.int32), 1000)
-    texts[:, _HOUR], texts[:, _MINUTE], texts[:, _SECOND] = _TWO[hour], _TWO[minute], _TWO[second]
-    texts[:, _MILLI], texts[:, _MICRO] = _THREE[milli], _THREE[micro]
+    """RFC 3339 in UTC with microseconds: `2026-01-31T23:59:59.000000Z`, put together from tables of
+    dates, of the seconds of a day and of the numbers of three digits."""
+    instants = pc.fill_null(values.cast(pa.int64()), 0).to_numpy()
+    seconds, micros = np.divmod(instants, _SECOND_MICROS)
+    days, second_of_day = np.divmod(seconds, _DAY_SECONDS)
+    millis, micros = np.divmod(micros, 1000)
+    texts = np.empty(len(instants), _INSTANT)
+    texts["date"] = _dates(days)
+    texts["clock"] = _clock()[second_of_day]
+    texts["millis"], texts["micros"] = _THREE[millis], _THREE[micros]
+    texts["T"], texts["point"], texts["Z"] = b"T", b".", b"Z"
     return _fixed_width(texts, values)
 
 
-def _dates(days: npt.NDArray[np.int64]) -> npt.NDArray[np.uint8]:
-    """Days since 1970 as ten digits and dashes; the calendar is asked once per day there is."""
+@cache
+def _clock() -> npt.NDArray[np.bytes_]:
+    """The time of day of each second of a day."""
+    seconds = np.datetime_as_string(_EPOCH + np.arange(_DAY_SECONDS).astype("m8[s]"))
+    return np.array([text[11:] for text in seconds.tolist()], "S8")
+
+
+def _dates(days: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:
+    """Days since 1970 as dates; the calendar is asked once per day there is."""
     if not len(days):
-        return np.empty((0, 10), np.uint8)
+        return np.empty(0, "S10")
     first = days.min()
     if days.max() - first < _MOST_DAYS:
         table, index = np.arange(first, days.max() + 1), days - first
     else:
         table, index = np.unique(days, return_inverse=True)
-    texts = np.datetime_as_string(_EPOCH + table).astype("S10")
-    result: npt.NDArray[np.uint8] = texts.view(np.uint8).reshape(-1, 10)[index]
-    return result
+    dates: npt.NDArray[np.bytes_] = np.datetime_as_string(_EPOCH + table).astype("S10")[index]
+    return dates
 
 
-def _fixed_width(texts: npt.NDArray[np.uint8], values: pa.Array) -> pa.Array:
+def _fixed_width(texts: npt.NDArray[np.void], values: pa.Array) -> pa.Array:
     """Texts of one width as a string array, missing where the values are."""
-    count, width = texts.shape
-    edges = np.arange(count + 1, dtype=np.int32) * width
-    array = pa.StringArray.from_buffers(count, pa.py_buffer(edges), pa.py_buffer(texts))
+    edges = np.arange(len(texts) + 1, dtype=np.int32) * texts.itemsize
+    array = pa.StringArray.from_buffers(len(texts), pa.py_buffer(edges), pa.py_buffer(texts))
     return pc.if_else(values.is_valid(), array, None) if values.null_count else array
 
 
@@ -181,6 +181,7 @@ _TEXTS: Mapping[str, Callable[[Any], Any]] = MappingProxyType(
         "date": _cast,
         "timestamp": _instants,
         "json": _as_they_are,
+        "attribute": _as_they_are,
         "attributes": _as_they_are,
     }
 )

@@ -23,7 +23,7 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001 - the last four are th
 _FORMULA_START = "^[" + "".join(rf"\x{{{ord(one):X}}}" for one in FORMULA_STARTS) + "]"
 _FIRST_BYTES = np.zeros(256, bool)
 _FIRST_BYTES[[one.encode()[0] for one in FORMULA_STARTS]] = True
-_FREE_TEXT = frozenset({"text", "json", "attributes"})
+_FREE_TEXT = frozenset({"text", "json", "attribute", "attributes"})
 
 
 class CsvRenderer(Renderer):

@@ -37,10 +37,14 @@ COLUMN_TYPES: Mapping[str, str] = MappingProxyType(
         "date": "DATE",
         "timestamp": "TIMESTAMP WITH TIME ZONE",
         "json": "VARCHAR",
+        "attribute": "VARCHAR",
         "attributes": "VARCHAR",
     }
 )
 """Type of a report's column to the DuckDB type that its SQL has to yield.
+
+`json` is JSON that the SQL has made; `attribute` is a source's `json` attribute as it is there, an
+AttributeValue of DynamoDB, which becomes plain JSON (`plain_json(…)` does it within the SQL).
 
 `major` is an amount in the major units of the currency in another column, exact at the four
 decimals that ISO 4217 knows at most. `attributes` is JSON of what a record holds beside the
