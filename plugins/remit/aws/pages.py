@@ -28,6 +28,7 @@ class _Envelope(msgspec.Struct):
 
 
 _decode = msgspec.json.Decoder(_Envelope).decode
+_NO_ANSWER = (msgspec.DecodeError, UnicodeDecodeError)
 
 _ITEMS = b'"Items":['
 _BEFORE_ITEMS = 4096  # bytes in which the items begin, in every answer seen
@@ -39,13 +40,13 @@ def parse_page(content: bytes, crc32: str | None) -> Page:
     Raises:
         StoreUnavailable: it arrived damaged, or is no answer to Query; asking again may help.
     """
-    if crc32 is not None and zlib.crc32(content) != int(crc32):
+    if crc32 is not None and str(zlib.crc32(content)) != crc32:
         raise StoreUnavailable("a page arrived damaged (its CRC32 does not match)")
     envelope = _without_items(content)
     if envelope is None:
         try:
             envelope = _decode(content)
-        except msgspec.DecodeError as error:
+        except _NO_ANSWER as error:
             raise StoreUnavailable(f"a page is not a JSON answer to Query: {error}") from error
     units = (envelope.ConsumedCapacity or {}).get("CapacityUnits", 0.0)
     return Page(content, envelope.Count, units, envelope.LastEvaluatedKey)
@@ -64,5 +65,5 @@ def _without_items(content: bytes) -> _Envelope | None:
         return None
     try:
         return _decode(content[: start + len(_ITEMS)] + content[end:])
-    except msgspec.DecodeError:
+    except _NO_ANSWER:
         return None

@@ -40,20 +40,58 @@ def text(value: Any) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
-@pytest.mark.parametrize("endpoint", [None, "https://s3.example"])
-def test_over_tls_the_body_is_not_hashed_again_and_its_checksum_is_signed(
-    endpoint: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture(autouse=True)
+def no_endpoint_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(variable, raising=False)
+
+
+SAFE = [
+    None,
+    "https://s3.example",
+    "http://127.0.0.1:9000",
+    "http://localhost:9000",
+    "http://[::1]:9000",
+]
+UNSAFE = [
+    "http://s3.example",
+    "http://10.0.0.7:9000",
+    "http://127.0.0.1.example",
+    "http://localhost.example:9000",
+]
+
+
+@pytest.mark.parametrize("endpoint", SAFE)
+def test_a_body_that_nobody_can_change_is_not_hashed_again(endpoint: str | None) -> None:
+    """Over TLS, or to this very machine."""
+    assert sent(endpoint)["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+
+
+@pytest.mark.parametrize("endpoint", UNSAFE)
+def test_without_tls_the_body_is_signed(endpoint: str) -> None:
+    assert sent(endpoint)["x-amz-content-sha256"] == hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.mark.parametrize("endpoint", [SAFE[0], SAFE[2], UNSAFE[0]])
+def test_the_checksum_of_the_body_is_always_signed(endpoint: str | None) -> None:
     headers = sent(endpoint)
-    assert headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
     assert "x-amz-checksum-crc64nvme;" in headers["authorization"]
     assert headers["x-amz-checksum-crc64nvme"] == "rosUhgp5mIg="
     assert "x-amz-checksum-crc32" not in headers
 
 
-def test_without_tls_the_body_is_signed(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert sent("http://s3.example")["x-amz-content-sha256"] == hashlib.sha256(BODY).hexdigest()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://s3.example")
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_of_the_environment_counts(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://s3.example")
     assert sent(None)["x-amz-content-sha256"] == hashlib.sha256(BODY).hexdigest()
+    monkeypatch.setenv(variable, "http://127.0.0.1:9000")
+    assert sent(None)["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"
+
+
+def test_the_endpoint_that_is_nearest_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "https://all.example")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://s3.example")
+    assert sent(None)["x-amz-content-sha256"] == hashlib.sha256(BODY).hexdigest()
+    assert sent("https://own.example")["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from remit.aws import prefetch
 from remit.aws.prefetch import prefetched
 
 
@@ -59,4 +60,46 @@ def test_closing_early_ends_the_thread_and_does_not_wait_for_it() -> None:
     slow.set()
     elements._thread.join(10)
     assert not elements._thread.is_alive()
+    assert list(elements) == []
+
+
+class _Lost(Exception):
+    pass
+
+
+def test_a_check_ends_the_wait_for_a_slow_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prefetch, "_CHECK_SECONDS", 0.01)
+    slow, checks = threading.Event(), 0
+
+    def source() -> Iterator[int]:
+        yield 1
+        slow.wait(30)
+
+    def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
+            raise _Lost
+
+    elements = prefetched(source(), check=check)
+    assert next(elements) == 1
+    with pytest.raises(_Lost):
+        next(elements)
+    assert checks == 3
+    elements.close()
+    slow.set()
+    elements._thread.join(10)
+    assert not elements._thread.is_alive()
+
+
+def test_nothing_is_checked_while_elements_are_ready() -> None:
+    def check() -> None:
+        raise _Lost
+
+    assert list(prefetched(range(1000), check=check)) == list(range(1000))
+
+
+def test_a_source_that_is_empty_ends() -> None:
+    elements = prefetched(())
+    assert list(elements) == []
     assert list(elements) == []
