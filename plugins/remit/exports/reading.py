@@ -31,6 +31,14 @@ _PROBES_AT_ONCE = 8
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+class _ProbePace(Pace):
+    """The pace of probes. Whoever is throttled backs off, and that is enough: a probe reads next to
+    nothing, and half of the rate that it has reached would be a standstill."""
+
+    def throttled(self) -> None:
+        """Stay within the budget, as before."""
+
+
 class Reader:
     """Reads one source for one piece of work; counts what that costs.
 
@@ -53,7 +61,7 @@ class Reader:
     @contextmanager
     def pages(self, keys: KeyRange, check: Callable[[], None]) -> Iterator[Iterator[Page]]:
         """The pages of a range, read ahead; `check` may end the wait for the next one."""
-        query = self._query(self._budget)
+        query = self._query(Pace(self._budget))
         ahead = prefetched(query.pages(self._request(keys)), check=check)
         try:
             yield self._counted(ahead, keys)
@@ -98,7 +106,7 @@ class Reader:
     def _probers(self) -> list[RawQuery]:
         """One for each thread: they are as patient as whoever reads pages, within its budget."""
         share = self._budget / _PROBES_AT_ONCE if self._budget else None
-        return [self._query(share) for _ in range(_PROBES_AT_ONCE)]
+        return [self._query(_ProbePace(share)) for _ in range(_PROBES_AT_ONCE)]
 
     def _probe_some(
         self, query: RawQuery, places: Sequence[datetime], check: Callable[[], None]
@@ -115,9 +123,9 @@ class Reader:
             units += page.capacity_units
         return probes, units
 
-    def _query(self, budget: float | None) -> RawQuery:
+    def _query(self, pace: Pace) -> RawQuery:
         endpoint = self._services.tables.client.meta.endpoint_url
-        return RawQuery(self._services.aws, endpoint, self._stop, pace=Pace(budget))
+        return RawQuery(self._services.aws, endpoint, self._stop, pace=pace)
 
     def _request(self, keys: KeyRange) -> dict[str, Any]:
         return query_for(self.source, self._table, self._work.job.merchant_id, keys)

@@ -378,6 +378,7 @@ def test_all_slices_share_the_budget(
             super().__init__()
 
     monkeypatch.setattr(reading, "Pace", Noted)
+    monkeypatch.setattr(reading, "_ProbePace", Noted)
     pipeline = pipeline_with(services, read_budget=800)
     pipeline.store.create(export_job())
 
