@@ -75,9 +75,11 @@ def read_sql_file(path: Path, keys: Collection[str]) -> SqlFile:
     if not NAME.fullmatch(path.stem):
         raise ReportError(path, 1, "the file's name is made of a-z, 0-9 and _")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # editors may write a mark
     except UnicodeDecodeError as error:
         raise ReportError(path, 1, f"the file is not UTF-8: {error}") from None
+    except OSError as error:
+        raise ReportError(path, 1, f"the file cannot be read: {error.strerror}") from None
     entries = tuple(_entries(path, lines))
     for entry in entries:
         if entry.key not in keys:

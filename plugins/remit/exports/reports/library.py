@@ -15,7 +15,8 @@ log = logging.getLogger(__name__)
 Check = Callable[[Report], None]
 """Binds a report's SQL; raises `ReportError` if it is wrong."""
 
-_State = tuple[tuple[str, int, int], ...]
+_Stamp = tuple[str, int, int]
+_State = tuple[_Stamp, ...]
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,7 @@ class ReportLibrary:
 
     def _state(self) -> _State:
         files = sorted([*self._directory.glob("*.sql"), *self._directory.glob("sources/*.sql")])
-        stats = ((path, path.stat()) for path in files)
-        return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+        return tuple(_stamp(path) for path in files)
 
     def _load(self) -> Reports:
         usable: dict[str, Report] = {}
@@ -85,3 +85,12 @@ class ReportLibrary:
                 f"{self._directory} holds no report (REMIT_REPORTS names the folder)"
             )
         return Reports(usable, refused)
+
+
+def _stamp(path: Path) -> _Stamp:
+    """What tells that a file has changed; one that has just gone, or leads nowhere, has none."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), stat.st_mtime_ns, stat.st_size

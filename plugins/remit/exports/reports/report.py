@@ -12,9 +12,10 @@
     SELECT … FROM payments
 
 The file's name is the report's name, `sources` names the typed relations that it selects from
-(`include/sql/sources/`), `sliced` says whether the report of a range is the reports of its parts
-laid end to end, and the columns are the result's, in order, with their types and units. A column
-that is `optional` is left out unless it is asked for.
+(`include/sql/sources/`), `permission` is what a caller needs to ask for it, `sliced` says whether
+the report of a range is the reports of its parts laid end to end, `sort`, if given, names the
+column by which the rows come sorted, and the columns are the result's, in order, with their types
+and units. A column that is `optional` is left out unless it is asked for.
 """
 
 from __future__ import annotations

@@ -11,7 +11,8 @@
 
 The head says where the records are and what their attributes mean: the attribute's name in
 DynamoDB, the column's name, its type, and whether a record without it is malformed. Decoding is
-the engine's (`remit.exports.decode`); the query sees the typed relation `items` and may add to it.
+the engine's (`remit.exports.decode`); the query sees the typed relation `items`, which has these
+columns and `attributes` (JSON of what a record holds beside them), and may add to it.
 `statuses`, where it is given, lists what a filter by status may ask for.
 A report selects from the source by the name of the source's file.
 """
@@ -28,6 +29,9 @@ ATTRIBUTE_TYPES = ("text", "integer", "instant", "day", "boolean", "json")
 """What an attribute may be read as; `remit.exports.decode` says how."""
 
 RANGE_TYPES = ("instant", "day")
+
+OTHERS = "attributes"
+"""The column that every source has: JSON of the attributes that it does not declare."""
 
 _KEYS = frozenset({"table", "index", "partition", "range", "statuses", "attribute"})
 _ATTRIBUTE = re.compile(r"([A-Za-z_]\w*) +([a-z][a-z0-9_]*) +([a-z]+)( +required)?", re.ASCII)
@@ -114,6 +118,8 @@ def _attribute(entry: Entry) -> Attribute:
     if match is None or not NAME.fullmatch(match[2]):
         raise entry.wrong(f"{entry.value!r} is not '<attribute> <column> <type> [required]'")
     name, column, kind, required = match.groups()
+    if column == OTHERS:
+        raise entry.wrong(f"the column {OTHERS!r} holds what the source does not declare")
     if kind not in ATTRIBUTE_TYPES:
         raise entry.wrong(f"unknown type {kind!r}; known: {', '.join(ATTRIBUTE_TYPES)}")
     return Attribute(name, column, kind, required is not None)
