@@ -142,6 +142,22 @@ def test_a_reopened_job_starts_afresh(store: ExportStore) -> None:
     assert store.claim("export-1", "run-1#1", IF_FREE_OR_MINE) is not None
 
 
+def test_a_reopened_job_names_nothing_of_its_last_result(store: ExportStore) -> None:
+    store.create(export_job())
+    before = store.get("export-1")
+    claim = store.claim("export-1", "run-1#0", IF_FREE_OR_MINE)
+    assert claim is not None
+    store.queue.write(claim, set={"slices": 2})
+    store.slice_done(claim, 0, 1, 10)
+    names = ("rows", "bytes", "files", "checksum", "resultKey", "resultURL", "manifestKey")
+    result: dict[str, Any] = dict.fromkeys((*names, "rejects", "rejectsKey"), "of generation 1")
+    store.complete(claim, result, [])
+
+    store.reopen("export-1")
+
+    assert store.get("export-1").keys() == before.keys() | {"owner"}
+
+
 def reopen(store: ExportStore, claim: Claim) -> None:
     store._table.update(claim.key, remove=["claim"], condition="attribute_exists(#id)")
     store.reopen(claim.key)
