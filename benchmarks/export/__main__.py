@@ -106,7 +106,7 @@ def _capped(bench: Bench) -> None:
 
 def _large(bench: Bench) -> None:
     print("ten million rows", flush=True)
-    with stand_ins(LARGE) as servers:
+    with stand_ins(LARGE, keep=False) as servers:
         bench.measure("ours, 10 million", servers, "ours")
 
 

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with Server(dynamodb.handle, 0, "dynamodb") as server:
         apply(aws_at(server.url, options.s3), {})
         pages = PaymentPages(options.rows, options.shape)
-        pages.warm_up()
+        pages.warm_up(keep=options.keep)
         dynamodb.tables.mount(TABLE, pages)
         faults.plan = FaultPlan(**json.loads(options.faults))
         print(json.dumps({"dynamodb": server.url}), flush=True)
@@ -55,6 +55,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.export.server", description=__doc__)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="nested")
+    parser.add_argument("--keep", action="store_true", help="all pages in memory, made before")
     parser.add_argument("--s3", required=True, metavar="URL", help="the stand-in for S3")
     parser.add_argument("--faults", default="{}", metavar="JSON", help="members of FaultPlan")
     return parser.parse_args(arguments)

@@ -7,9 +7,10 @@ numbers, and for these the plain text is the same text with some bytes left out:
     {"M":{"order":{"S":"x"},"tries":{"N":"1"}}}
          {"order":      "x" ,"tries":       1 }
 
-Which bytes is worked out by NumPy for thousands of values together. A value is rewritten so only if
-what braces it has are its wrappers' own (no brace inside a text, nothing nested) and it has no
-backslash; the others go through `plain_json`, one by one.
+Which bytes is worked out by NumPy for thousands of texts together. A text is *simple* if that is
+all it takes: it begins with `{"M":{`, all its other braces are the wrappers of strings and numbers
+(none is inside a text, nothing is nested), and it has no backslash. The others go through
+`plain_json`, one by one.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from remit.aws.plain_json import plain_json
 
@@ -45,15 +47,19 @@ def plain_json_column(column: Any) -> Any:
     if not len(column):
         return column
     texts = _Texts.of(column)
-    rewritten = _rewritten(texts)
+    if texts.all_simple:
+        rewritten = texts.rewritten()
+        return pc.if_else(column.is_valid(), rewritten, None) if column.null_count else rewritten
     simple = texts.simple
-    others = np.flatnonzero(~simple)
-    if not len(others):
-        return rewritten
-    values = rewritten.to_pylist()
-    for position in others:
-        values[position] = _plain_or_none(column[int(position)].as_py())
-    return pa.array(values, pa.string())
+    values = [
+        None if is_simple else _plain_or_none(text.as_py())
+        for text, is_simple in zip(column, simple, strict=True)
+    ]
+    others = pa.array(values, pa.string())
+    if not simple.any():
+        return others
+    mask = pa.array(simple)
+    return pc.replace_with_mask(others, mask, _Texts.of(column.filter(mask)).rewritten())
 
 
 def _plain_or_none(text: str | None) -> str | None:
@@ -67,81 +73,94 @@ def _plain_or_none(text: str | None) -> str | None:
 class _Texts:
     """Texts end to end, and where in them the braces are.
 
-    `edges` has one element more than there are texts: text n is `data[edges[n]:edges[n + 1]]`.
-    `scalar` and `number` say of each opening brace whether it opens the wrapper of a string or a
-    number, or of a number; `scalars` and `numbers` count them per text. `simple` says of each text
-    whether leaving out bytes is enough.
+    `edges` has one element more than there are texts: text n is `data[edges[n]:edges[n + 1]]`, and
+    `bounds` says the same of the opening braces. `string` and `number` say of each opening brace
+    whether it opens the wrapper of a string or of a number. Nothing at all is a text of no bytes.
     """
 
     data: _Bytes
     edges: _Ints
     opening: _Ints
     closing: _Ints
-    scalar: _Mask
+    bounds: _Ints
+    string: _Mask
     number: _Mask
-    scalars: _Ints
-    numbers: _Ints
-    simple: _Mask
+    filled: _Mask
+    maps: _Mask
+    escapes: _Mask
 
     @classmethod
     def of(cls, column: Any) -> _Texts:
         data, edges = _buffers(column)
         padded = np.concatenate([data, _PADDING])
         opening, closing = np.flatnonzero(data == _OPEN), np.flatnonzero(data == _CLOSE)
-        wraps = (
+        has_text = (
             (padded[opening + 1] == _QUOTE)
             & (padded[opening + 3] == _QUOTE)
             & (padded[opening + 4] == _COLON)
+            & (padded[opening + 5] == _QUOTE)
         )
         kind = padded[opening + 2]
-        quoted = wraps & (padded[opening + 5] == _QUOTE)
-        number = quoted & (kind == ord("N"))
+        string, number = has_text & (kind == ord("S")), has_text & (kind == ord("N"))
         number[number] = _starts_json_number(padded, opening[number] + _NUMBER)
-        scalar = number | (quoted & (kind == ord("S")))
+        filled = np.diff(edges) > 0
+        maps = filled & (padded[edges[:-1] + 2] == ord("M")) & (padded[edges[:-1] + _MAP] == _OPEN)
         bounds = np.searchsorted(opening, edges)
-        scalars, numbers = _count(scalar, bounds), _count(number, bounds)
-        is_map = np.zeros(len(edges) - 1, bool)
-        starts = edges[:-1][np.diff(edges) > 0]
-        is_map[np.diff(edges) > 0] = (padded[starts + 2] == ord("M")) & (
-            padded[starts + _MAP] == _OPEN
+        escapes = data == _BACKSLASH
+        return cls(data, edges, opening, closing, bounds, string, number, filled, maps, escapes)
+
+    @property
+    def all_simple(self) -> bool:
+        """Whether every text is simple or empty. A map has at least two braces of each kind beside
+        those of its scalars: if all maps together have no more, none of them has."""
+        maps = np.count_nonzero(self.maps)
+        braces = np.count_nonzero(self.string) + np.count_nonzero(self.number) + 2 * maps
+        return bool(
+            maps == np.count_nonzero(self.filled)
+            and braces == len(self.opening) == len(self.closing)
+            and not self.escapes.any()
         )
-        simple = (
-            is_map
-            & (np.diff(bounds) == scalars + 2)
-            & (np.diff(np.searchsorted(closing, edges)) == scalars + 2)
+
+    @property
+    def simple(self) -> _Mask:
+        """Of each text, whether it is simple."""
+        scalars = _count(self.string | self.number, self.bounds)
+        closing = np.diff(np.searchsorted(self.closing, self.edges))
+        escapes = np.diff(np.searchsorted(np.flatnonzero(self.escapes), self.edges))
+        simple: _Mask = (
+            self.maps
+            & (np.diff(self.bounds) == scalars + 2)
+            & (closing == scalars + 2)
+            & (escapes == 0)
         )
-        if (escapes := data == _BACKSLASH).any():
-            simple &= np.diff(np.searchsorted(np.flatnonzero(escapes), edges)) == 0
-        return cls(data, edges, opening, closing, scalar, number, scalars, numbers, simple)
+        return simple
 
+    def rewritten(self) -> Any:
+        """The texts rewritten; all of them have to be simple or empty."""
+        keep = np.ones(len(self.data), bool)
+        _leave_out(keep, self.edges[:-1][self.filled], _MAP)
+        _leave_out(keep, self.opening[self.string], _STRING)
+        _leave_out(keep, self.opening[self.number], _NUMBER)
 
-def _rewritten(texts: _Texts) -> Any:
-    """The simple texts rewritten; the others as they are."""
-    keep = np.ones(len(texts.data), bool)
-    opens = np.repeat(texts.simple, np.diff(np.searchsorted(texts.opening, texts.edges)))
-    _leave_out(keep, texts.edges[:-1][texts.simple], _MAP)
-    _leave_out(keep, texts.opening[texts.scalar & ~texts.number & opens], _STRING)
-    _leave_out(keep, texts.opening[texts.number & opens], _NUMBER)
+        # The last two braces of a text close the map and its wrapper; the others close the
+        # wrappers of scalars, in the order in which these opened.
+        last = self.bounds[1:][self.filled]
+        keep[self.closing[last - 1]] = False
+        of_scalar = np.ones(len(self.closing), bool)
+        of_scalar[last - 1] = of_scalar[last - 2] = False
+        ends = self.closing[of_scalar]
+        keep[ends] = False
+        is_number = self.number[self.string | self.number]
+        keep[ends[is_number] - 1] = False  # a number's closing quote
 
-    # The last two braces of a text close the map and its wrapper; the others close the wrappers of
-    # scalars, in the order in which these opened.
-    edges = np.searchsorted(texts.closing, texts.edges)
-    of_scalar = np.repeat(texts.simple, np.diff(edges))
-    last = edges[1:][texts.simple]
-    of_scalar[last - 1] = of_scalar[last - 2] = False
-    keep[texts.closing[last - 1]] = False
-    ends = texts.closing[of_scalar]
-    keep[ends] = False
-    keep[ends[texts.number[texts.scalar & opens]] - 1] = False  # a number's closing quote
-
-    strings = texts.scalars - texts.numbers
-    left_out = (_MAP + 1) + strings * (_STRING + 1) + texts.numbers * (_NUMBER + 2)
-    lengths = np.diff(texts.edges) - np.where(texts.simple, left_out, 0)
-    new_edges = np.zeros(len(texts.edges), np.int32)
-    np.cumsum(lengths, out=new_edges[1:])
-    return pa.StringArray.from_buffers(
-        len(texts.simple), pa.py_buffer(new_edges), pa.py_buffer(texts.data[keep])
-    )
+        numbers = np.diff(np.searchsorted(self.opening[self.number], self.edges))
+        strings = np.diff(self.bounds) - 2 - numbers
+        left_out = (_MAP + 1) + strings * (_STRING + 1) + numbers * (_NUMBER + 2)
+        edges = np.zeros(len(self.edges), np.int32)
+        np.cumsum(np.diff(self.edges) - np.where(self.filled, left_out, 0), out=edges[1:])
+        return pa.StringArray.from_buffers(
+            len(self.filled), pa.py_buffer(edges), pa.py_buffer(self.data[keep])
+        )
 
 
 def _leave_out(keep: _Mask, starts: _Ints, count: int) -> None:
@@ -167,7 +186,6 @@ def _count(marked: _Mask, bounds: _Ints) -> _Ints:
 def _starts_json_number(padded: _Bytes, starts: _Ints) -> _Mask:
     """Whether the digits that start there are a JSON number: no plus, no leading zero. DynamoDB
     sends numbers in that form; what another writer sent is left to `plain_json`."""
-    starts = np.minimum(starts, len(padded) - 2)
     first, second = padded[starts], padded[starts + 1]
     digit = (first >= ord("1")) & (first <= ord("9"))
     zero = (first == ord("0")) & ((second == _QUOTE) | (second == ord(".")))

@@ -245,9 +245,12 @@ def _with_plain_json(table: Any, selection: Selection) -> Any:
     """The attributes among the columns as plain JSON, all of a table's values at once."""
     for position, column in enumerate(selection.frame_columns):
         if column.type == "attribute":
-            raw = table.column(position)
-            # What is no AttributeValue inside (DynamoDB sends none such) stays as it came.
-            plain = pc.coalesce(plain_json_column(raw), raw.combine_chunks())
+            # Chunk by chunk: what is worked on stays in the processor's cache. What is no
+            # AttributeValue inside (DynamoDB sends none such) stays as it came.
+            chunks = table.column(position).chunks
+            plain = pa.chunked_array(
+                [pc.coalesce(plain_json_column(one), one) for one in chunks], pa.string()
+            )
             table = table.set_column(position, column.name, plain)
     return table
 

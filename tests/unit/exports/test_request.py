@@ -15,6 +15,7 @@ from remit.exports.request import (
     as_values,
     check_length,
     parse_request,
+    time_zones,
 )
 from tests.support.exports import REPORTS, request_values
 
@@ -98,9 +99,9 @@ def test_what_is_no_whole_number_of_64_bits_is_refused(value: Any) -> None:
         ({"status": "lost"}, "status", "succeeded"),
         ({"status": ""}, "status", ALLOWED["status"]),
         ({"currency": "euro"}, "currency", ALLOWED["currency"]),
-        ({"timezone": "Mars/Olympus"}, "timezone", ALLOWED["timezone"]),
-        ({"timezone": "../etc/passwd"}, "timezone", ALLOWED["timezone"]),
-        ({"timezone": 5}, "timezone", ALLOWED["timezone"]),
+        ({"timezone": "Mars/Olympus"}, "timezone", tuple(sorted(time_zones()))),
+        ({"timezone": "../etc/passwd"}, "timezone", tuple(sorted(time_zones()))),
+        ({"timezone": 5}, "timezone", tuple(sorted(time_zones()))),
         ({"format": "xml"}, "format", FORMATS),
         ({"compression": "brotli"}, "compression", COMPRESSIONS),
         ({"split_rows": 999}, "split_rows", ALLOWED["split_rows"]),

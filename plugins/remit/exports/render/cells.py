@@ -119,8 +119,14 @@ def _instants(values: pa.Array) -> pa.Array:
 @cache
 def _clock() -> npt.NDArray[np.bytes_]:
     """The time of day of each second of a day."""
-    seconds = np.datetime_as_string(_EPOCH + np.arange(_DAY_SECONDS).astype("m8[s]"))
-    return np.array([text[11:] for text in seconds.tolist()], "S8")
+    seconds = np.arange(_DAY_SECONDS)
+    texts = np.empty(
+        _DAY_SECONDS, [("h", "S2"), (":", "S1"), ("m", "S2"), (".", "S1"), ("s", "S2")]
+    )
+    two_digits = np.array([f"{number:02}" for number in range(60)], "S2")
+    texts["h"], texts["m"] = two_digits[seconds // 3600], two_digits[seconds // 60 % 60]
+    texts["s"], texts[":"], texts["."] = two_digits[seconds % 60], b":", b":"
+    return texts.view("S8")
 
 
 def _dates(days: npt.NDArray[np.int64]) -> npt.NDArray[np.bytes_]:
@@ -149,19 +155,22 @@ def _majors(values: pa.Array, currencies: pa.Array) -> pa.Array:
     An amount has a currency that ISO 4217 knows, or it would be missing; where a transform has
     changed that, all decimals are shown.
     """
-    whole = values.cast(pa.string())
-    exponents = {
-        code: EXPONENTS.get((code or "").upper(), MOST_DECIMALS)
-        for code in pc.unique(currencies).to_pylist()
-    }
-    texts = whole
-    for exponent in set(exponents.values()) - {MOST_DECIMALS}:
+    codes = currencies.dictionary_encode()
+    exponents = np.array(
+        [
+            EXPONENTS.get((code or "").upper(), MOST_DECIMALS)
+            for code in codes.dictionary.to_pylist()
+        ]
+        or [MOST_DECIMALS]
+    )[pc.fill_null(codes.indices, 0).to_numpy()]
+    texts = whole = values.cast(pa.string())
+    for exponent in np.unique(exponents):
+        if exponent == MOST_DECIMALS:
+            continue
         cut = MOST_DECIMALS - exponent if exponent else MOST_DECIMALS + 1  # and the point
-        shortened = pc.binary_slice(whole.cast(pa.binary()), 0, -cut).cast(pa.string())
-        if len(set(exponents.values())) == 1:
-            return shortened
-        codes = pa.array([code for code, one in exponents.items() if one == exponent], pa.string())
-        texts = pc.if_else(pc.is_in(currencies, value_set=codes), shortened, texts)
+        shortened = pc.binary_slice(whole.cast(pa.binary()), 0, -int(cut)).cast(pa.string())
+        of_these = exponents == exponent
+        texts = shortened if of_these.all() else pc.if_else(pa.array(of_these), shortened, texts)
     return texts
 
 
