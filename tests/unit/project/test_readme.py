@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +18,11 @@ from remit.exports.links import Link
 from remit.exports.request import COMPRESSIONS, FORMATS, MIN_SPLIT_ROWS, ExportRequest
 from remit.settings import Settings
 from remit.webhooks import SignatureInvalid, signing
+from tests.support.exports import REPORTS
+from tests.unit.project.documents import REPOSITORY, Document, names
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+DOCUMENT = Document("README.md")
+README = DOCUMENT.text
 PACKAGE = REPOSITORY / "plugins" / "remit"
 
 ACTIONS = {
@@ -39,18 +40,22 @@ ACTIONS = {
     "complete_multipart_upload": {"s3:PutObject"},
     "abort_multipart_upload": {"s3:AbortMultipartUpload"},
     "get_object": {"s3:GetObject"},
+    "head_object": {"s3:GetObject"},
+    "list_objects_v2": {"s3:ListBucket"},
+    "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "generate_presigned_url": {"s3:GetObject"},
-    "delete_object": {"s3:DeleteObject"},
+    "delete_objects": {"s3:DeleteObject"},
 }
 """Call of a client to the permissions that it takes."""
 
+WITH_A_KEY = {"kms:GenerateDataKey", "kms:Decrypt"}
+"""What writing, composing and reading objects takes beside that when a KMS key encrypts them."""
+
+OF_THE_BUCKET = {"s3:ListBucket", "s3:ListBucketMultipartUploads"}
+"""Permissions on the bucket itself; the others of S3 are on its objects."""
+
 BY_NAME = {"query", "scan"}
 """Calls that `Table` makes by name, with `getattr`."""
-
-
-def blocks(language: str) -> list[str]:
-    """The fenced blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def configuration() -> dict[str, tuple[str, str]]:
@@ -88,9 +93,8 @@ def test_the_configuration_table_is_what_the_settings_say() -> None:
 
 
 def test_the_table_of_fields_is_the_model() -> None:
-    section = README.partition("## What can be asked for")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (`.+?`) \| (.+?) \| (.+) \|$", section, re.MULTILINE)
-    fields = {name: default for names, default, _ in rows for name in re.findall(r"`(\w+)`", names)}
+    rows = DOCUMENT.table("field", "default", "meaning")
+    fields = {name: default for cell, default, _ in rows for name in names(cell)}
     assert fields.keys() == ExportRequest.model_fields.keys()
     for name, field in ExportRequest.model_fields.items():
         if isinstance(field.default, str):
@@ -101,7 +105,7 @@ def test_the_table_of_fields_is_the_model() -> None:
 
 
 def test_the_example_of_an_answer_has_what_an_answer_has() -> None:
-    (example,) = (json.loads(block) for block in blocks("json") if '"files"' in block)
+    (example,) = (json.loads(block) for block in DOCUMENT.blocks("json") if '"files"' in block)
     item = {"id": "x", "status": "completed", "resultKey": "a/b", "manifestKey": "a/m"}
     link = Link("https://", datetime.now(UTC))
     answer = export_document(item, datetime.now(UTC), lambda _: link)
@@ -116,17 +120,8 @@ def test_the_token_variables_are_those_without_which_the_hook_refuses() -> None:
     assert tokens == set(re.findall(r"JWT_\w+", str(refused.value)))
 
 
-def function(name: str) -> Callable[..., Any]:
-    """A function that the README shows, as a reader would paste it."""
-    (source,) = (block for block in blocks("python") if f"def {name}(" in block)
-    namespace: dict[str, Any] = {}
-    exec(compile(source, "README.md", "exec"), namespace)  # noqa: S102 - our own text
-    found: Callable[..., Any] = namespace[name]
-    return found
-
-
 def test_the_receiver_of_the_readme_knows_a_genuine_webhook_from_a_forged_one() -> None:
-    is_genuine, body, secret = function("is_genuine"), b'{"id":"evt-1"}', "a secret"
+    is_genuine, body, secret = DOCUMENT.function("is_genuine"), b'{"id":"evt-1"}', "a secret"
     now = int(datetime.now(UTC).timestamp())
     headers = signing.headers("wh-1", now, body, secret)
     assert is_genuine(headers, body, secret)
@@ -136,7 +131,7 @@ def test_the_receiver_of_the_readme_knows_a_genuine_webhook_from_a_forged_one() 
 
 
 def test_the_receiver_with_remit_returns_the_id_or_says_what_is_wrong() -> None:
-    webhook_id, body, secret = function("webhook_id"), b"{}", "a secret"
+    webhook_id, body, secret = DOCUMENT.function("webhook_id"), b"{}", "a secret"
     headers = signing.headers("wh-1", int(datetime.now(UTC).timestamp()), body, secret)
     assert webhook_id(headers, body, secret) == "wh-1"
     with pytest.raises(SignatureInvalid):
@@ -144,7 +139,7 @@ def test_the_receiver_with_remit_returns_the_id_or_says_what_is_wrong() -> None:
 
 
 def test_the_json_examples_are_json() -> None:
-    assert [json.loads(block) for block in blocks("json")]
+    assert [json.loads(block) for block in DOCUMENT.blocks("json")]
 
 
 def test_the_policy_grants_what_the_code_does_and_no_more() -> None:
@@ -153,11 +148,49 @@ def test_the_policy_grants_what_the_code_does_and_no_more() -> None:
         for path in sorted(PACKAGE.rglob("*.py"))
         if path.name != "cloudformation.py"  # not of a running deployment
     )
-    called = set(re.findall(r"\b(?:client|_?s3)\.([a-z_]+)\(", source)) - {"client"}
+    called = set(re.findall(r"\b(?:client|_?s3)\.([a-z0-9_]+)\(", source)) - {"client"}
     assert called <= ACTIONS.keys(), "a call whose permission nobody has named"
     assert ACTIONS.keys() <= called | BY_NAME
     assert all(f'_pages("{name}"' in source for name in BY_NAME)
 
-    (policy,) = (json.loads(block) for block in blocks("json") if "Statement" in block)
-    granted = {action for statement in policy["Statement"] for action in statement["Action"]}
-    assert granted == set().union(*(ACTIONS[name] for name in called | BY_NAME))
+    granted = {action for statement in statements() for action in statement["Action"]}
+    assert granted == WITH_A_KEY.union(*(ACTIONS[name] for name in called | BY_NAME))
+
+
+def test_the_policy_names_the_indexes_of_all_sources() -> None:
+    (queries,) = (one for one in statements() if one["Action"] == ["dynamodb:Query"])
+    read = {
+        f"table/{source.table}/index/{source.index}"
+        for report in REPORTS.values()
+        for source in report.sources
+    }
+    assert read <= {one.rpartition("ACCOUNT:")[2] for one in queries["Resource"]}
+
+
+def test_the_policy_has_each_permission_of_s3_on_what_it_is_for() -> None:
+    for statement in statements():
+        of_the_bucket = OF_THE_BUCKET & set(statement["Action"])
+        assert of_the_bucket in (set(), set(statement["Action"]))
+        assert not of_the_bucket or statement["Resource"] == "arn:aws:s3:::BUCKET"
+
+
+def test_the_table_of_reports_is_what_their_files_say() -> None:
+    head = ("report", "one row per", "permission", "the range is of", "filters")
+    listed = {}
+    for name, _, permission, ranged, filters in DOCUMENT.table(*head):
+        listed[name] = (permission, ranged, names(filters))
+    assert listed == {
+        f"`{one.name}`": (
+            f"`{one.permission}`",
+            f"`{one.sources[0].range.name}`",
+            list(one.filters),
+        )
+        for one in REPORTS.values()
+    }
+
+
+def statements() -> list[dict[str, Any]]:
+    """The statements of the policy."""
+    (policy,) = (json.loads(block) for block in DOCUMENT.blocks("json") if "Statement" in block)
+    found: list[dict[str, Any]] = policy["Statement"]
+    return found
