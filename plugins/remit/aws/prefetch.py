@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -63,6 +63,8 @@ class Prefetched(Iterator[T], Generic[T]):
             try:
                 return self._ready.get(timeout=_CHECK_SECONDS)
             except queue.Empty:
+                if self._closed.is_set():  # by another thread than the one that waits
+                    return _End()
                 self._check()
 
     def close(self) -> None:
@@ -79,6 +81,9 @@ class Prefetched(Iterator[T], Generic[T]):
             self._put(_End())
         except Exception as error:  # noqa: BLE001 - handed over to the consumer, which raises it
             self._put(_Failure(error))
+        finally:
+            if isinstance(source, Generator):
+                source.close()  # here, where it has run: it may hold what belongs to this thread
 
     def _put(self, element: T | _Failure | _End) -> bool:
         while not self._closed.is_set():
