@@ -66,7 +66,7 @@ def pipeline(services: Services) -> ExportPipeline:
         FaultPlan(damage_every=3),
         FaultPlan(throttle_every=9),
         FaultPlan(reset_every=3),
-        FaultPlan(error_every=5, garbage_every=4, damage_every=7, throttle_every=9, reset_every=11),
+        FaultPlan(error_every=5, garbage_every=4, damage_every=7, reset_every=11),
     ],
     ids=["no JSON", "wrong checksum", "throttled", "connection reset", "all of it"],
 )
@@ -118,18 +118,20 @@ def refuse(
 
 
 FOR_GOOD = 10_000
-WRITES = {
-    "a part": r"PUT .*partNumber=2",
-    "the completion": r"POST .*uploadId=",
-    "the manifest": r"PUT .*manifest\.json",
-}
+PART = r"PUT .*partNumber=2"
+COMPLETION = r"POST .*uploadId="
+MANIFEST = r"PUT .*manifest\.json"
 
 
-@pytest.mark.parametrize("target", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize(
-    ("status", "code", "error"),
-    [(403, "AccessDenied", ObjectRefused), (503, "SlowDown", StoreUnavailable)],
-    ids=["forbidden", "throttled"],
+    ("target", "status", "code", "error"),
+    [
+        (PART, 403, "AccessDenied", ObjectRefused),
+        (PART, 503, "SlowDown", StoreUnavailable),
+        (COMPLETION, 403, "AccessDenied", ObjectRefused),
+        (MANIFEST, 403, "AccessDenied", ObjectRefused),
+    ],
+    ids=["a part", "a part for now", "the completion", "the manifest"],
 )
 def test_an_s3_that_takes_no_more_leaves_nothing_and_the_export_to_a_later_try(
     standins: StandIns,
@@ -160,11 +162,15 @@ def test_an_s3_that_takes_no_more_leaves_nothing_and_the_export_to_a_later_try(
     assert objects(services) == sorted([job["resultKey"], job["manifestKey"]])
 
 
-@pytest.mark.parametrize("target", WRITES.values(), ids=WRITES)
 @pytest.mark.parametrize(
-    ("status", "code"),
-    [(503, "SlowDown"), (500, "InternalError"), (0, "")],
-    ids=["throttled", "broken", "connection reset"],
+    ("target", "status", "code"),
+    [
+        (PART, 503, "SlowDown"),
+        (PART, 0, ""),
+        (COMPLETION, 500, "InternalError"),
+        (MANIFEST, 0, ""),
+    ],
+    ids=["a part", "a part by a reset", "the completion", "the manifest by a reset"],
 )
 def test_an_s3_that_refuses_once_is_asked_again(
     standins: StandIns,
