@@ -13,5 +13,4 @@
 -- attribute: customerID customer_id text
 -- attribute: description description text
 -- attribute: metadata metadata json
--- attribute: merchantID merchant_id text
 SELECT *, major(amount, currency) AS amount_major FROM items

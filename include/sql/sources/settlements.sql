@@ -12,5 +12,4 @@
 -- attribute: transactionCount transaction_count integer
 -- attribute: currency currency text
 -- attribute: transactions transactions json
--- attribute: merchantID merchant_id text
 SELECT *, major(amount, currency) AS amount_major FROM items

@@ -14,5 +14,4 @@
 -- attribute: processorID processor_id text
 -- attribute: responseCode response_code text
 -- attribute: responseText response_text text
--- attribute: merchantID merchant_id text
 SELECT *, major(amount, currency) AS amount_major FROM items

@@ -187,7 +187,8 @@ def _others(attributes: bool) -> str:
 def _attributes(source: Source, attributes: bool) -> str:
     if not attributes:
         return "NULL::VARCHAR"
-    names = ", ".join(f"'{one.name}'" for one in source.attributes)
+    declared = [source.partition, *(one.name for one in source.attributes)]
+    names = ", ".join(f"'{name}'" for name in declared)
     return f"other_attributes(_other, [{names}])"
 
 

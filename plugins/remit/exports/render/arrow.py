@@ -47,7 +47,7 @@ def table_of(frame: pd.DataFrame, columns: Sequence[Column]) -> pa.Table:
         return pa.Table.from_pandas(
             frame, schema=schema_of(columns), preserve_index=False, nthreads=1
         )
-    except (KeyError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
         raise ConfigurationError(
             f"a frame is not what the report declares (is it the transform?): {error}"
         ) from error

@@ -91,14 +91,24 @@ def _bytes_of(texts: pa.Array) -> Any:
     return data.slice(int(first), int(last - first))
 
 
-def contains(texts: pa.Array, characters: bytes) -> bool:
+def contains(texts: pa.Array, *characters: str) -> bool:
     """Whether any of these ASCII characters is in any of the texts."""
+    content = _content_of(texts)
+    return any(bool((content == ord(one)).any()) for one in characters)
+
+
+def contains_control(texts: pa.Array) -> bool:
+    """Whether a control character (below U+0020) is in any of the texts."""
+    return bool((_content_of(texts) < ord(" ")).any())
+
+
+def _content_of(texts: pa.Array) -> npt.NDArray[np.uint8]:
+    """The bytes of the texts, end to end."""
     _, edges, data = texts.buffers()
     if data is None:
-        return False
+        return np.empty(0, np.uint8)
     first, last = np.frombuffer(edges, np.int32)[[texts.offset, texts.offset + len(texts)]]
-    content = bytes(data.slice(int(first), int(last - first)))
-    return any(one in content for one in characters)
+    return np.frombuffer(data, np.uint8)[first:last]
 
 
 def _instants(values: pa.Array) -> pa.Array:

@@ -78,7 +78,7 @@ def _may_be_formulas(texts: pa.Array) -> bool:
 def _doubled(texts: pa.Array) -> pa.Array:
     """The texts with the quotes inside doubled: as bytes, all at once, for Arrow's replacing of
     texts takes ten times as long."""
-    if not contains(texts, b'"'):
+    if not contains(texts, '"'):
         return texts
     valid, edges, data = texts.buffers()
     starts = np.frombuffer(edges, np.int32, len(texts) + 1, texts.offset * 4)

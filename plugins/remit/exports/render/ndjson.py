@@ -12,7 +12,14 @@ import pyarrow.compute as pc
 
 from remit.exports.render.arrow import table_of
 from remit.exports.render.base import Renderer
-from remit.exports.render.cells import Cell, lines, text_of, with_currencies
+from remit.exports.render.cells import (
+    Cell,
+    contains,
+    contains_control,
+    lines,
+    text_of,
+    with_currencies,
+)
 from remit.exports.reports import Column
 
 _ESCAPED = r'["\\\x00-\x1f]'
@@ -51,6 +58,8 @@ def _cell(before: str, column: Column, texts: pa.Array) -> Cell:
 
 def _escaped(texts: pa.Array) -> pa.Array:
     """The texts as they stand between JSON's quotes."""
+    if not (contains(texts, '"', "\\") or contains_control(texts)):
+        return texts
     special = pc.fill_null(pc.match_substring_regex(texts, _ESCAPED), False)
     if not pc.any(special).as_py():
         return texts
