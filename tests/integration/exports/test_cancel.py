@@ -420,7 +420,7 @@ def test_staged_slices_of_a_canceled_export_are_gone_after_the_sweep(
     pipeline.render(first)
     slow(standins, 0.4)
     worker = Worked(lambda: pipeline.render(second))
-    wait_for(lambda: open_uploads(real_time))
+    wait_for(lambda: "1" in pipeline.store.get("export-1")["progress"])
     assert objects(real_time) == ["staging/export-1/1/0000-0000"]
 
     cancel(pipeline.store)
