@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from isal import isal_zlib
 
 from remit.errors import StoreUnavailable
 
@@ -40,7 +40,7 @@ def parse_page(content: bytes, crc32: str | None) -> Page:
     Raises:
         StoreUnavailable: it arrived damaged, or is no answer to Query; asking again may help.
     """
-    if crc32 is not None and str(zlib.crc32(content)) != crc32:
+    if crc32 is not None and str(isal_zlib.crc32(content)) != crc32:
         raise StoreUnavailable("a page arrived damaged (its CRC32 does not match)")
     envelope = _without_items(content)
     if envelope is None:
