@@ -32,10 +32,7 @@ RECENT_PAGES = 16
 """Pages that are kept to look into: at a record that is suspect, for the page that DuckDB could not
 read. More than DuckDB has in hand, which is one for each thread."""
 
-_THREADS = 1
-"""One thread decodes six times what a partition of DynamoDB gives; a second one costs more CPU and
-memory per row. What comes before and after has threads of its own (see `remit.exports.rendering`).
-"""
+_THREADS = 2
 _LINE = re.compile(r"LINE (\d+):")
 _PAGE = pa.schema([("_number", pa.int64()), ("_page", pa.string())])
 
