@@ -297,6 +297,9 @@ def _transaction(
     return {
         "id": f"txn-{kind}-{payment['id']}",
         "paymentID": payment["id"],
+        # The platform writes neither of these two; the report `refunds` needs them (README).
+        "merchantID": payment["merchantID"],
+        "currency": payment["currency"],
         "type": kind,
         "amount": amount,
         "status": "succeeded",
