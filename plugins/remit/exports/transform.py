@@ -20,7 +20,7 @@ def load_transform(name: str) -> Transform:
     """The function that `module:function` names; no name: nothing is changed.
 
     Raises:
-        ConfigurationError: there is no such function.
+        ConfigurationError: there is no such function, or later: what it returns is no frame.
     """
     if not name:
         return _unchanged
@@ -34,7 +34,15 @@ def load_transform(name: str) -> Transform:
         ) from error
     if not callable(found):
         raise ConfigurationError(f"REMIT_TRANSFORM is {name!r}, which is not a function")
-    transform: Transform = found
+
+    def transform(frame: pd.DataFrame) -> pd.DataFrame:
+        changed = found(frame)
+        if not isinstance(changed, pd.DataFrame):
+            raise ConfigurationError(
+                f"{name}, the transform, returned {type(changed).__name__} and not a frame"
+            )
+        return changed
+
     return transform
 
 

@@ -23,6 +23,9 @@ ARROW_TYPES = {
 }
 """Type of a report's column to its Arrow type, which is also its Parquet type."""
 
+_NO_SUCH_TYPE = (KeyError, TypeError, ValueError, ArithmeticError, pa.ArrowException)
+"""What Arrow raises for values that it cannot turn into a type."""
+
 
 def schema_of(columns: Sequence[Column]) -> pa.Schema:
     """The declared schema; a column's unit is in its field's metadata."""
@@ -47,7 +50,7 @@ def table_of(frame: pd.DataFrame, columns: Sequence[Column]) -> pa.Table:
         return pa.Table.from_pandas(
             frame, schema=schema_of(columns), preserve_index=False, nthreads=1
         )
-    except (KeyError, TypeError, ValueError, pa.ArrowException) as error:
+    except _NO_SUCH_TYPE as error:
         raise ConfigurationError(
             f"a frame is not what the report declares (is it the transform?): {error}"
         ) from error
