@@ -1,11 +1,13 @@
-"""Builders: records as DynamoDB sends them, pages of them, and what the engine makes of those."""
+"""Builders: records, pages, what the engine makes of them, frames of rows, files."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
@@ -13,8 +15,9 @@ import pyarrow as pa
 
 from remit.exports.engine import Selection, frames
 from remit.exports.rejects import Rejects
-from remit.exports.render.arrow import table_of
-from remit.exports.reports import Report
+from remit.exports.render import RENDERERS
+from remit.exports.render.arrow import schema_of, table_of
+from remit.exports.reports import Column, Report
 from remit.exports.request import TimeRange
 from tests.support.exports import REPORTS
 
@@ -136,6 +139,59 @@ def instant(text: str) -> datetime:
     return datetime.fromisoformat(text).astimezone(UTC)
 
 
-def table(schema: pa.Schema, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """A frame as the engine makes them."""
-    return pa.Table.from_pylist(list(rows), schema=schema).to_pandas(types_mapper=pd.ArrowDtype)
+COLUMNS = (
+    Column("name", "text"),
+    Column("amount_minor", "integer", "minor units of currency"),
+    Column("amount", "major", "major units of currency", currency="currency"),
+    Column("currency", "text", "ISO 4217 code"),
+    Column("created_at_utc", "timestamp"),
+    Column("day", "date"),
+    Column("live", "boolean"),
+    Column("metadata", "json"),
+    Column("fees", "attribute"),
+    Column("others", "attributes"),
+)
+"""A column of every type."""
+
+ROW: Mapping[str, Any] = {
+    "name": "a",
+    "amount_minor": -70,
+    "amount": Decimal("-0.70"),
+    "currency": "USD",
+    "created_at_utc": datetime(2026, 1, 31, 23, 59, 59, 1, tzinfo=UTC),
+    "day": date(2026, 1, 31),
+    "live": True,
+    "metadata": '{"k":1}',
+    "fees": "[0.10]",
+    "others": "{}",
+}
+
+
+def row(**changes: Any) -> dict[str, Any]:
+    """A row of `COLUMNS`; `None` is a missing value."""
+    return {**ROW, **changes}
+
+
+MISSING_ROW: Mapping[str, Any] = dict.fromkeys(ROW)
+
+
+def frame(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column] = COLUMNS) -> pd.DataFrame:
+    """Rows as the engine makes frames of them."""
+    table = pa.Table.from_pylist(list(rows), schema=schema_of(columns))
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def rendered(
+    format: str,
+    *frames: pd.DataFrame,
+    columns: Sequence[Column] = COLUMNS,
+    first: bool = True,
+    sort: str | None = None,
+) -> bytes:
+    """The file that a renderer makes of some frames."""
+    sink = io.BytesIO()
+    renderer = RENDERERS[format](sink, columns, first=first, sort=sort)
+    for one in frames:
+        renderer.write(one)
+    renderer.finish()
+    return sink.getvalue()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
@@ -22,6 +23,7 @@ from remit.exports.render.cells import text_of, with_currencies
 
 _EXACT_DIGITS = 15
 _MOST_CHARACTERS = 32_767  # of one cell: Excel's limit
+_CREATED = datetime(2000, 1, 1, tzinfo=UTC)  # not the clock's: the same rows are the same bytes
 
 
 class XlsxRenderer(Renderer):
@@ -36,12 +38,13 @@ class XlsxRenderer(Renderer):
         self._content = io.BytesIO()
         options = {
             "in_memory": True,
-            "constant_memory": True,
             "strings_to_formulas": False,
             "strings_to_urls": False,
             "strings_to_numbers": False,
         }
         self._book = xlsxwriter.Workbook(self._content, options)
+        self._book.set_properties({"created": _CREATED})
+        self._blank = self._book.add_format()
         self._sheet = self._book.add_worksheet("Export")
         self._sheet.freeze_panes(1, 0)
         self._row = 0
@@ -54,6 +57,8 @@ class XlsxRenderer(Renderer):
         texts = [text_of(column, table).to_pylist() for column in self._columns]
         for row in zip(*texts, strict=True):
             self._row += 1
+            if all(text is None for text in row):  # a row all the same: readers look for cells
+                self._sheet.write_blank(self._row, 0, None, self._blank)
             for position, (column, text) in enumerate(zip(self._columns, row, strict=True)):
                 if text is not None:
                     _WRITE.get(column.type, _write_text)(self._sheet, self._row, position, text)
@@ -71,7 +76,12 @@ def _write_text(sheet: Any, row: int, position: int, text: str) -> None:
             f"row {row} has a text of {len(text)} characters, and an xlsx cell holds at most "
             f"{_MOST_CHARACTERS}: ask for csv, json or parquet, or leave the column out",
         )
-    sheet.write_string(row, position, text)
+    if text.startswith("<r>") and text.endswith("</r>"):
+        # xlsxwriter takes it for rich text that it has made itself, and would write it as XML. In
+        # fragments it is escaped; control characters twice, so that they come out as `_x0001_`.
+        sheet.write_rich_string(row, position, text[:1], text[1:2], text[2:])
+    else:
+        sheet.write_string(row, position, text)
 
 
 def _write_number(sheet: Any, row: int, position: int, text: str) -> None:
