@@ -39,8 +39,9 @@ _PADDING = np.zeros(8, np.uint8)
 def plain_json_column(column: Any) -> Any:
     """Plain JSON of AttributeValues, JSON text to JSON text (Arrow string arrays).
 
-    The texts have to be without white space between tokens. What is not an AttributeValue, and
-    what is null, gives null.
+    The texts have to be without white space between tokens. What is null gives null, and so does
+    what is no AttributeValue, if it is looked at: that a map of strings and numbers has one key
+    outside and that its digits are a number is DynamoDB's word, and not looked at again.
     """
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
