@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise, product
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.clock import format_instant
@@ -60,6 +60,7 @@ def readers(text: str, ranges: list[KeyRange]) -> int:
     return sum(keys.first <= text <= keys.last for keys in ranges)
 
 
+@settings(deadline=None)
 @given(INSTANTS, OFFSET, st.integers(0, 9), CUTS)
 def test_every_form_of_an_instant_in_the_range_is_read_by_exactly_one_slice(
     instant: datetime, offset: timedelta, digits: int, cuts: list[datetime]
@@ -67,6 +68,7 @@ def test_every_form_of_an_instant_in_the_range_is_read_by_exactly_one_slice(
     assert readers(stored(instant, offset, digits), key_ranges(JANUARY, cuts)) == 1
 
 
+@settings(deadline=None)
 @given(INSTANTS, OFFSET, st.integers(0, 9))
 def test_a_cut_at_the_very_time_of_a_record_leaves_it_in_one_slice(
     instant: datetime, offset: timedelta, digits: int
@@ -168,6 +170,7 @@ def test_a_day_that_has_no_midnight_is_in_the_range_of_its_day() -> None:
     assert exported(wanted, page(*records)).column("settlement_id") == ["set-000001"]
 
 
+@settings(deadline=None)
 @given(CUTS)
 def test_slices_cover_the_index_end_to_end(cuts: list[datetime]) -> None:
     slices = key_ranges(JANUARY, cuts)
@@ -239,6 +242,7 @@ def test_the_share_before_a_text_is_by_its_place_in_the_index(text: str, share: 
     assert share_before(START, END, text) == pytest.approx(share)
 
 
+@settings(deadline=None)
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC)))
 def test_a_wall_clock_is_a_prefix_of_what_is_stored_and_reads_back(instant: datetime) -> None:
     whole = instant.replace(microsecond=0)
