@@ -1,7 +1,8 @@
 """DuckDB connections that compute and reach nothing outside: no files, network, extensions.
 
 What does not fit into memory (a sort, a large aggregate) is spilled into a folder of the
-connection's own, up to a limit.
+connection's own. A sort holds some 120,000 rows at a time, however much it spills: rows of more
+than 2 KB do not fit into the memory there is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from remit.errors import OutOfRoom
 
 @dataclass(frozen=True)
 class Room:
-    """Memory, and disk for what does not fit into it, as DuckDB writes sizes."""
+    """Memory, and disk for what does not fit into it, as DuckDB writes sizes.
+
+    DuckDB holds tables to the limit of the disk and does not count what sorts and aggregates spill;
+    for these the disk itself is the limit.
+    """
 
     memory: str
     disk: str

@@ -14,13 +14,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from remit.aws.plain_json import plain_json
 from remit.clock import parse_instant
 from remit.errors import ExportFailed
 from remit.exports.reports import Attribute, Source
@@ -113,88 +112,61 @@ def too_many(limit: int, example: Reject) -> ExportFailed:
 def reason_against(attribute: Attribute, record: Mapping[str, Any]) -> str | None:
     """Why a record cannot be read because of an attribute; None: it can."""
     value = record.get(attribute.name)
-    if value is None or value == {"NULL": True}:
+    if not value or "NULL" in value:
         return f"{attribute.name} is missing" if attribute.required else None
-    return _JUDGES[attribute.type](attribute, value)
+    kind, objection = _JUDGES[attribute.type]
+    if kind is None:
+        return None
+    if kind not in value:
+        return f"{attribute.name} is of the type {', '.join(value)}, not {kind}"
+    content = value[kind]
+    if objection is None or (content == "" and kind == "S" and not attribute.required):
+        return None
+    reason = objection(content)
+    return reason and f"{attribute.name} {reason}"
 
 
 def _id_of(record: Mapping[str, Any]) -> str:
     return str(record.get("id", {}).get("S", ""))
 
 
-def _content(attribute: Attribute, value: Mapping[str, Any], kind: str) -> Any:
-    """The content of an AttributeValue of this kind; a ValueError names the kind it has."""
-    if kind not in value:
-        raise ValueError(f"{attribute.name} is of the type {', '.join(value)}, not {kind}")
-    return value[kind]
-
-
-def _judge(check: Callable[[Attribute, Any], None]) -> Callable[[Attribute, Any], str | None]:
-    def judge(attribute: Attribute, value: Any) -> str | None:
-        try:
-            check(attribute, value)
-        except (ValueError, InvalidOperation) as error:
-            return str(error)
-        return None
-
-    return judge
-
-
-def _text(attribute: Attribute, value: Any) -> None:
-    _content(attribute, value, "S")
-
-
-def _boolean(attribute: Attribute, value: Any) -> None:
-    _content(attribute, value, "BOOL")
-
-
-def _integer(attribute: Attribute, value: Any) -> None:
-    digits = _content(attribute, value, "N")
+def _not_whole(digits: str) -> str | None:
     number = Decimal(digits) if _NUMBER.fullmatch(digits) else None
     if number is None or number != number.to_integral_value():
-        raise ValueError(f"{attribute.name} is not a whole number: {digits}")
+        return f"is not a whole number: {digits}"
     if not -(2**63) <= number < 2**63:
-        raise ValueError(f"{attribute.name} does not fit into 64 bits: {digits}")
+        return f"does not fit into 64 bits: {digits}"
+    return None
 
 
-def _instant(attribute: Attribute, value: Any) -> None:
-    text = _content(attribute, value, "S")
-    if not text and not attribute.required:
-        return
+def _no_instant(text: str) -> str | None:
     try:
         parse_instant(text)
     except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
+        return f"is not an instant: {error}"
+    return None
 
 
-def _day(attribute: Attribute, value: Any) -> None:
-    text = _content(attribute, value, "S")
-    if not _DAY.fullmatch(text) or not _is_date(text):
-        raise ValueError(f"{attribute.name} is not a day such as 2026-01-31: {text}")
-
-
-def _is_date(text: str) -> bool:
+def _no_day(text: str) -> str | None:
+    wrong = f"is not a day such as 2026-01-31: {text}"
+    if not _DAY.fullmatch(text):
+        return wrong
     try:
         date.fromisoformat(text)
     except ValueError:
-        return False
-    return True
+        return wrong
+    return None
 
 
-def _json(attribute: Attribute, value: Any) -> None:
-    try:
-        plain_json(json.dumps(value))
-    except ValueError as error:
-        raise ValueError(f"{attribute.name}: {error}") from None
-
-
-_JUDGES: Mapping[str, Callable[[Attribute, Any], str | None]] = MappingProxyType(
+_JUDGES: Mapping[str, tuple[str | None, Callable[[str], str | None] | None]] = MappingProxyType(
     {
-        "text": _judge(_text),
-        "boolean": _judge(_boolean),
-        "integer": _judge(_integer),
-        "instant": _judge(_instant),
-        "day": _judge(_day),
-        "json": _judge(_json),
+        "text": ("S", None),
+        "integer": ("N", _not_whole),
+        "instant": ("S", _no_instant),
+        "day": ("S", _no_day),
+        "boolean": ("BOOL", None),
+        "json": (None, None),
     }
 )
+"""Attribute type to the type that its value has to have (None: any), and to what may be said
+against the content. An empty text stands for no instant and no day."""

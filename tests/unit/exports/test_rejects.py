@@ -156,7 +156,7 @@ def test_what_is_missing_matters_only_where_it_is_required(kind: str, record: An
         (
             "instant",
             {"S": "soon"},
-            "it: 'soon' is not an RFC 3339 instant such as 2026-01-31T23:59:59Z",
+            "it is not an instant: 'soon' is not an RFC 3339 instant such as 2026-01-31T23:59:59Z",
         ),
         ("day", {"S": "2026-1-31"}, "it is not a day such as 2026-01-31: 2026-1-31"),
         ("day", {"S": "20260131"}, "it is not a day such as 2026-01-31: 20260131"),
@@ -294,6 +294,8 @@ def moment(text: str) -> Any:
 
 
 def calendar_day(text: str) -> Any:
+    if not text:
+        return None
     try:
         return date.fromisoformat(text) if DAY.fullmatch(text) else BAD
     except ValueError:
