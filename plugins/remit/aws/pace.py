@@ -8,6 +8,8 @@ from collections.abc import Callable
 _SLOWER = 0.5
 _FASTER = 1.1
 _NO_LIMIT = float("inf")
+_LEAST = 128.0
+"""Units per second that throttling leaves: a full page, of 1 MB at half a unit per 4 KB."""
 
 
 class Pace:
@@ -40,6 +42,9 @@ class Pace:
             self._rate = min(self._rate * _FASTER, self._budget)
 
     def throttled(self) -> None:
-        """DynamoDB asked to slow down."""
+        """DynamoDB asked to slow down. Before anything was read there is no rate to halve: to back
+        off is enough then."""
+        if not self._taken:
+            return
         reached = self._taken / max(self._monotonic() - self._started, 0.001)
-        self._rate = max(min(self._rate, reached) * _SLOWER, 1.0)
+        self._rate = min(max(min(self._rate, reached) * _SLOWER, _LEAST), self._budget)

@@ -77,31 +77,44 @@ def throttled_at(rate: float, budget: float | None = None) -> tuple[Pace, Time]:
     return one, time
 
 
-@pytest.mark.parametrize("budget", [None, 100, 1000])
+@pytest.mark.parametrize("budget", [None, 1000, 10_000])
 def test_being_throttled_halves_the_rate_that_was_reached(budget: float | None) -> None:
-    one, _ = throttled_at(100, budget)
-    one.took(50)
+    one, _ = throttled_at(1000, budget)
+    one.took(500)
     assert one.wait_seconds() == pytest.approx(1)
 
 
 def test_being_throttled_again_halves_it_again() -> None:
-    one, _ = throttled_at(100)
+    one, _ = throttled_at(1000)
     one.throttled()
-    one.took(50)
+    one.took(500)
     assert one.wait_seconds() == pytest.approx(2)
 
 
-def test_it_never_stands_still() -> None:
-    one, _ = pace(1000)
+def test_it_never_stands_still_a_full_page_per_second_is_left() -> None:
+    one, _ = throttled_at(1000)
     for _ in range(100):
         one.throttled()
-    one.took(1)
+    one.took(128)
     assert one.wait_seconds() == pytest.approx(1)
 
 
+def test_a_budget_below_a_page_per_second_is_kept_under_throttling() -> None:
+    one, _ = throttled_at(10, 10)
+    one.took(10)
+    assert one.wait_seconds() == pytest.approx(1)
+
+
+def test_being_throttled_before_the_first_page_slows_nothing_down() -> None:
+    one, _ = pace()
+    one.throttled()
+    one.took(128)
+    assert one.wait_seconds() == 0
+
+
 def test_every_page_that_passes_raises_the_rate_by_a_tenth() -> None:
-    one, time = throttled_at(100)
-    gaps = [read(one, time, 50.0, 0.0) for _ in range(3)]
+    one, time = throttled_at(1000)
+    gaps = [read(one, time, 500.0, 0.0) for _ in range(3)]
     # A page of no units raises it, too: two tenths for each pair.
     assert gaps == pytest.approx([1, 1 / 1.21, 1 / 1.21**2])
 
