@@ -5,10 +5,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remit.aws.plain_json import plain_json
+from remit.aws.plain_json import other_attributes, plain_json
 
 LEAVES = (
     st.text().map(lambda text: ({"S": text}, text))
@@ -31,6 +31,7 @@ PAIRS: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(PAIRS)
 def test_the_plain_value_is_the_same(pair: tuple[Any, Any]) -> None:
     attribute, plain = pair
@@ -62,3 +63,30 @@ def test_digits_and_order_are_exact(attribute: str, plain: str) -> None:
 def test_what_is_no_attribute_value_is_refused(attribute: str) -> None:
     with pytest.raises(ValueError):
         plain_json(attribute)
+
+
+def test_other_attributes_are_those_that_are_not_declared() -> None:
+    record = '{"id":{"S":"x"},"ID":{"S":"y"},"fees":{"L":[{"N":"0.10"}]},"tags":{"SS":["b","a"]}}'
+    assert other_attributes(record, ["id"]) == '{"ID":"y","fees":[0.10],"tags":["a","b"]}'
+
+
+def test_without_other_attributes_there_is_no_text() -> None:
+    assert other_attributes('{"id":{"S":"x"}}', ["id"]) is None
+    assert other_attributes("{}", ["id"]) is None
+
+
+@pytest.mark.parametrize("odd", ['{"?":1}', "7", '"x"', "[]", '{"S":"a","N":"1"}', '{"N":"ten"}'])
+def test_an_other_attribute_that_is_no_attribute_value_is_left_as_it_came(odd: str) -> None:
+    text = other_attributes(f'{{"odd":{odd},"right":{{"S":"x"}}}}', [])
+    assert json.loads(text or "") == {"odd": json.loads(odd), "right": "x"}
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.text(), PAIRS, max_size=4), st.sets(st.text(), max_size=2))
+def test_other_attributes_are_the_same_plain_values(
+    attributes: dict[str, tuple[Any, Any]], declared: set[str]
+) -> None:
+    record = json.dumps({name: attribute for name, (attribute, _) in attributes.items()})
+    plain = {name: value for name, (_, value) in attributes.items() if name not in declared}
+    text = other_attributes(record, declared)
+    assert (json.loads(text, parse_float=Decimal) if text else {}) == plain
