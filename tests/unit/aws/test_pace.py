@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.aws.pace import Pace
@@ -55,6 +55,7 @@ def test_the_next_page_waits_for_the_units_of_the_last() -> None:
     assert one.wait_seconds() == pytest.approx(0, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.floats(0.1, 10_000), st.lists(st.floats(0, 128), min_size=1, max_size=30))
 def test_the_budget_is_kept_over_any_pages(budget: float, pages: list[float]) -> None:
     one, time = pace(budget)

@@ -5,7 +5,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.aws import pages
@@ -79,6 +79,7 @@ def test_a_bracket_in_a_key_ends_no_items(text: str) -> None:
     assert (found.count, found.last_key) == (1, key)
 
 
+@settings(deadline=None)
 @given(TEXTS, TEXTS, st.none() | TEXTS, st.just("id") | TEXTS)
 def test_the_envelope_is_that_of_the_answer_read_as_a_whole(
     item: str, other: str, key: str | None, name: str
@@ -119,6 +120,7 @@ def test_what_does_not_match_its_checksum_is_worth_asking_again(checksum: str) -
         parse_page(answer(), checksum)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_every_changed_bit_is_found(data: st.DataObject) -> None:
     content = answer()

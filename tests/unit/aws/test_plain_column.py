@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.aws import plain_column
@@ -84,16 +84,19 @@ def check(column: Any, texts: Sequence[str | None]) -> None:
     assert [read(one) for one in made.to_pylist()] == [read(plain(one)) for one in texts]
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=8))
 def test_it_agrees_with_what_one_value_gives(texts: list[str | None]) -> None:
     check(pa.array(texts, pa.string()), texts)
 
 
+@settings(deadline=None)
 @given(st.lists(FLAT_MAPS.map(text_of), min_size=1, max_size=8))
 def test_it_agrees_on_maps_of_strings_and_numbers(texts: list[str]) -> None:
     check(pa.array(texts, pa.string()), texts)
 
 
+@settings(deadline=None)
 @given(st.lists(VALUES, max_size=8), st.data())
 def test_it_agrees_on_a_part_of_a_column(texts: list[str | None], data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(texts)))
@@ -102,6 +105,7 @@ def test_it_agrees_on_a_part_of_a_column(texts: list[str | None], data: st.DataO
     check(part, texts[first:last])
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(VALUES, max_size=4), max_size=4))
 def test_it_agrees_on_a_column_in_chunks(chunks: list[list[str | None]]) -> None:
     column = pa.chunked_array([pa.array(one, pa.string()) for one in chunks], pa.string())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.exports.job import ExportJob
@@ -111,6 +111,7 @@ def test_an_id_that_no_key_can_hold_is_replaced_by_its_digest() -> None:
     assert results_of("..", "a") == f"exports/{hashlib.sha256(b'..').hexdigest()}/a/"
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1), st.text(min_size=1))
 def test_all_objects_of_an_export_lie_under_its_prefixes(merchant: str, export: str) -> None:
     job = export_job(export)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.aws.objects import StoredObject, encode_crc64
@@ -104,6 +104,7 @@ def test_a_file_of_one_segment_has_all_its_checksums() -> None:
     }
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20), min_size=2, max_size=5))
 def test_the_checksums_of_segments_are_those_of_the_file(contents: list[bytes]) -> None:
     whole = b"".join(contents)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.exports.reports import Column
@@ -84,6 +84,7 @@ def test_an_amount_counts_also_if_its_currency_is_not_in_the_file() -> None:
     assert totals.sums() == {"amount_major": {"USD": "19.9900"}}
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(0, 8))
 def test_the_sums_are_exact_and_do_not_depend_on_the_frames(
     rows: list[tuple[Decimal | None, str | None]], at: int

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.aws.objects import StoredObject
@@ -121,6 +121,7 @@ def test_files_are_split_at_exactly_the_rows_that_were_asked_for(
     assert [len(csv_rows(content)) for content in contents] == parts
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 25), max_size=5), st.none() | st.integers(1, 12))
 def test_every_row_is_in_one_file_and_in_order(frames: list[int], split: int | None) -> None:
     counts, contents = written(frames, split_rows=split)
