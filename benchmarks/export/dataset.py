@@ -137,7 +137,9 @@ class _Template:
         text = self.text[start : end - 1].copy()
         here = slice(offset, offset + count)
         rows = np.arange(first, first + count, dtype=np.int64)
-        times = _times(rows * _MICROS // pages.rows)
+        # rows * _MICROS would not fit into 64 bits.
+        step, rest = divmod(_MICROS, pages.rows)
+        times = _times(rows * step + rows * rest // pages.rows)
         for places, digits in (
             (self.ids, _number(rows, _ID_DIGITS)),
             (self.created, times),
