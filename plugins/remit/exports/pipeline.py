@@ -18,7 +18,14 @@ from botocore.exceptions import ClientError
 from remit.aws.objects import UploadGone
 from remit.aws.pages import Page
 from remit.aws.query import QueryRefused
-from remit.errors import ConfigurationError, ExportFailed, Interrupted, LeaseLost, Transient
+from remit.errors import (
+    ConfigurationError,
+    ExportFailed,
+    Interrupted,
+    LeaseLost,
+    OutOfRoom,
+    Transient,
+)
 from remit.exports.announce import announcement
 from remit.exports.density import RECORDS_PER_PROBE, cuts
 from remit.exports.heartbeat import Heartbeat
@@ -260,11 +267,13 @@ class ExportPipeline:
     def _orderly(self, claim: Claim) -> Iterator[None]:
         """Leave in good order: a stop gives the claim back, so that nobody waits for its lease.
         What is no fault of the export (a stop, an outage, a permission that is missing, a report
-        that is wrong) does not count against its attempts."""
+        that is wrong) does not count against its attempts; that no worker has room for it does."""
         try:
             yield
         except Interrupted:
             self.store.release(claim)
+            raise
+        except OutOfRoom:
             raise
         except (Transient, ClientError, QueryRefused, ConfigurationError):
             self.store.uncount(claim)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from remit.exports.job import ExportJob, read_job
+from remit.exports.job import ExportJob, read_job, report_of
 from remit.exports.layout import Layout
 from remit.exports.reports import Column, Report, ReportLibrary
 from remit.exports.request import TimeRange
@@ -42,10 +42,8 @@ class Work:
             ReportError: its report's file is wrong.
         """
         reports = library.current()
-        query = claim.item.get("query")
-        name = query.get("Report") if isinstance(query, dict) else None
-        if isinstance(name, str) and name in reports.refused:
-            raise reports.refused[name]
+        if (refused := reports.refused.get(report_of(claim.item))) is not None:
+            raise refused.with_traceback(None)  # the one object is raised again and again
         expiry = now + settings.export_retention
         job = read_job(claim.item, reports.usable, now=now, default_expiry=expiry)
         asked = job.request.range

@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pyarrow import parquet
 
-from remit.errors import ExportFailed, Interrupted, LeaseLost, StoreUnavailable
+from remit.errors import ExportFailed, Interrupted, LeaseLost, OutOfRoom, StoreUnavailable
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.render import XlsxRenderer
 from remit.services import Services
@@ -480,6 +480,23 @@ def test_an_outage_does_not_count_as_an_attempt(
     assert pipeline.prepare(claimed(pipeline)) == []
 
     assert finished(services)["status"] == "completed"
+
+
+def test_that_no_worker_has_room_counts_as_an_attempt(
+    services: Services, pipeline: ExportPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OutOfRoom("the disk is full")
+
+    create(pipeline)
+    monkeypatch.setattr("remit.exports.rendering.frames", full)
+    for _ in range(services.settings.export_attempts):
+        with pytest.raises(OutOfRoom):
+            pipeline.prepare(claimed(pipeline))
+    with pytest.raises(ExportFailed):
+        pipeline.prepare(claimed(pipeline))
+
+    assert finished(services)["errorCode"] == "too_many_attempts"
 
 
 def out_of_reach(**_: Any) -> None:
