@@ -85,11 +85,11 @@ def _checked(
     if document["status"] != "completed":
         raise CheckFailed(f"the export {document['status']}: {document['error']}")
     content = client.download(document["download_url"])
-    manifest = json.loads(client.download(document["manifest_url"]))
+    (file,) = json.loads(client.download(document["manifest_url"]))["files"]
     rows = check_rows(document["format"], content, expected)
     digest = hashlib.sha256(content).hexdigest()
     for source, claimed in (
-        ("the manifest", {**manifest, "sha256": manifest["checksums"]["sha256"]}),
+        ("the manifest", {**file, "sha256": file["checksums"]["sha256"]}),
         ("the status", {**document, "sha256": document["checksum"]["sha256"]}),
     ):
         for name, actual in {"rows": rows, "bytes": len(content), "sha256": digest}.items():

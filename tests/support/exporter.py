@@ -72,8 +72,7 @@ def export(pipeline: ExportPipeline, owner: str) -> bool:
 
 
 def pipeline_of(services: Services, stop: Stop | None = None) -> ExportPipeline:
-    """The engine, with frames of few rows."""
-    engine.BATCH_ROWS = FRAME_ROWS
+    """The engine on these services."""
     return ExportPipeline(services, stop or Stop())
 
 
@@ -100,6 +99,7 @@ def main() -> None:
     parser.add_argument("--stop-before", choices=STAGES)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
+    engine.BATCH_ROWS = FRAME_ROWS  # in a process of its own, so that it concerns nobody else
     if given.stop_before:
         _stop_before(*STAGES[given.stop_before])
     services = short_lease_services(given.dynamodb, given.s3, given.slices)

@@ -151,7 +151,7 @@ def test_a_worker_that_is_asked_to_stop_gives_the_export_back_at_once(
         worker("tests.support.exporter", *arguments, stderr=log) as process,
     ):
         # The last third of the pages takes longer than the time that is left after a SIGTERM.
-        slow.setattr(standins.dynamodb.faults, "plan", FaultPlan(latency_seconds=0.1))
+        slow.setattr(standins.dynamodb.faults, "plan", FaultPlan(latency_seconds=0.4))
         zombie = Zombie(process, log)
         process.send_signal(signal.SIGTERM)
         said = zombie.goes_on()
