@@ -103,12 +103,8 @@ def contains_control(texts: pa.Array) -> bool:
 
 
 def _content_of(texts: pa.Array) -> npt.NDArray[np.uint8]:
-    """The bytes of the texts, end to end."""
-    _, edges, data = texts.buffers()
-    if data is None:
-        return np.empty(0, np.uint8)
-    first, last = np.frombuffer(edges, np.int32)[[texts.offset, texts.offset + len(texts)]]
-    return np.frombuffer(data, np.uint8)[first:last]
+    """The bytes of the texts, end to end, as numbers."""
+    return np.frombuffer(_bytes_of(texts), np.uint8)
 
 
 def _instants(values: pa.Array) -> pa.Array:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from remit.exports.reports.header import Entry, ReportError, SqlFile, read_sql_file
+from remit.exports.reports.header import NAME, Entry, ReportError, SqlFile, read_sql_file
 from remit.exports.reports.source import Source, load_source
 
 COLUMN_TYPES: Mapping[str, str] = MappingProxyType(
@@ -70,7 +70,6 @@ _COLUMN = re.compile(
     r"(?P<name>\S+) +(?P<type>[a-z]+)(?:\((?P<currency>\w+)\))?(?P<optional> +optional)?"
     r"(?: +\[(?P<unit>[^\]]+)\])?"
 )
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _YES_OR_NO: Mapping[str, bool] = MappingProxyType({"yes": True, "no": False})
 
 
@@ -205,7 +204,7 @@ def _column(entry: Entry) -> Column:
     if match is None:
         raise entry.wrong(f"{entry.value!r} is not '<name> <type> [optional] [<unit>]'")
     name, kind = match["name"], match["type"]
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         raise entry.wrong(f"{name!r} is not a column name (a-z, 0-9 and _)")
     if kind not in COLUMN_TYPES:
         raise entry.wrong(f"unknown type {kind!r}; known: {', '.join(COLUMN_TYPES)}")
