@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 PROBE_RECORDS = 20
 """Records that one probe reads: 1.5 capacity units at 500 bytes a record."""
 
-RECORDS_PER_PROBE = 400
-"""One probe for so many expected records: probing reads 5 % of what the export reads."""
+PROBES_PER_SLICE = 32
+"""Their number decides how even the slices are; a probe costs a request, so a few wide slices take
+few, and all of them together read next to nothing of what the export reads."""
 
-MOST_PROBES = 2048
+FEWEST_PROBES, MOST_PROBES = 64, 2048
 
 _FIRST_ROUND = 2 / 3
 _SHORTEST_CELL = timedelta(seconds=2)
@@ -55,14 +56,16 @@ def cuts(
     slice_rows: int,
     most_slices: int,
     small_rows: int = 0,
+    fewest_probes: int = FEWEST_PROBES,
 ) -> list[datetime]:
     """The times at which to cut the range from `start` to `end`; none, if one slice is enough.
 
     At most `most_slices` slices, each of about `slice_rows` records unless that takes more.
     Up to `small_rows` records stay together. `expected` is a first guess at the records, by which
-    the probes are counted.
+    the probes are counted: `fewest_probes` for one slice, up to `MOST_PROBES`.
     """
-    probes = min(max(expected // RECORDS_PER_PROBE, 64), MOST_PROBES)
+    slices = min(most_slices, -(-expected // slice_rows))
+    probes = min(max(slices * PROBES_PER_SLICE, fewest_probes), MOST_PROBES)
     places = _probed(start, end, probe_all, probes, slice_rows / 4)
     cells = _cells(places, end)
     weights = [one.records for one in cells]

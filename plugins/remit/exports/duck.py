@@ -8,7 +8,8 @@ than 2 KB do not fit into the memory there is.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ _CLOSED: Mapping[str, Any] = {
     "python_enable_replacements": False,
 }
 
+_CHECK_SECONDS = 0.5
+
 _NO_ROOM = ("Out of Memory Error", "IO Error")
 """How DuckDB's errors begin when memory and the spill folder, or its disk, are full. Errors that
 come through Arrow have no other mark."""
@@ -59,6 +62,36 @@ def connect(threads: int, room: Room = ROOM) -> Iterator[duckdb.DuckDBPyConnecti
             connection.execute("SET TimeZone = 'UTC'")
             connection.execute("SET enable_progress_bar = false")
             yield connection
+
+
+@contextmanager
+def watched(connection: duckdb.DuckDBPyConnection, check: Callable[[], None]) -> Iterator[None]:
+    """Call `check` twice a second while the block runs, from a thread of its own. What it raises
+    interrupts the connection's query, which may compute for long without yielding a row, and is
+    raised in place of DuckDB's error."""
+    over = threading.Event()
+    raised: list[Exception] = []
+
+    def watch() -> None:
+        while not over.wait(_CHECK_SECONDS):
+            try:
+                check()
+            except Exception as error:  # noqa: BLE001 - handed over to the block
+                raised.append(error)
+                connection.interrupt()
+                return
+
+    thread = threading.Thread(target=watch, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    except Exception:
+        if raised:
+            raise raised[0] from None
+        raise
+    finally:
+        over.set()
+        thread.join()
 
 
 def check_room(error: Exception) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
@@ -18,7 +18,7 @@ from remit.aws.plain_column import plain_json_column
 from remit.aws.plain_json import other_attributes
 from remit.errors import StoreUnavailable
 from remit.exports.decode import MACROS, pages_of, relation_of
-from remit.exports.duck import ROOM, Room, check_room, connect
+from remit.exports.duck import ROOM, Room, check_room, connect, watched
 from remit.exports.rejects import Rejects
 from remit.exports.reports import COLUMN_TYPES, FILTERS, Column, Report, ReportError, Source
 from remit.exports.request import ExportRequest, TimeRange
@@ -31,6 +31,9 @@ BATCH_BYTES = 64 * 2**20
 RECENT_PAGES = 16
 """Pages that are kept to look into: at a record that is suspect, for the page that DuckDB could not
 read. More than DuckDB has in hand, which is one for each thread."""
+
+_AHEAD = "20MB"
+"""What DuckDB decodes ahead while a frame is rendered: two frames of half a kilobyte a row."""
 
 _THREADS = 2
 _LINE = re.compile(r"LINE (\d+):")
@@ -69,21 +72,24 @@ def frames(
     selection: Selection,
     feeds: Mapping[str, Iterable[bytes]],
     rejects: Rejects,
+    check: Callable[[], None] = lambda: None,
     room: Room = ROOM,
-) -> Iterator[pd.DataFrame]:
+) -> Generator[pd.DataFrame]:
     """The report's rows as frames of Arrow-backed columns, in the order of the pages.
 
     `feeds` has the pages of each source by the source's name. Arrow-backed dtypes keep 64-bit
-    integers, decimals and UTC timestamps exact and nullable.
+    integers, decimals and UTC timestamps exact and nullable. While a frame is used, DuckDB decodes
+    the next one. `check` is called twice a second, from another thread.
 
     Raises:
+        Exception: whatever `check` raises.
         ExportFailed: too many records cannot be read.
         OutOfRoom: what has to be sorted or added up does not fit.
         ReportError: the report's SQL is wrong.
         StoreUnavailable: a page is not JSON.
     """
     pages = {name: _Feed(feed) for name, feed in feeds.items()}
-    with connect(_THREADS, room) as connection:
+    with connect(_THREADS, room) as connection, watched(connection, check):
         _prepare(connection, selection, pages, rejects)
         relation = connection.sql(_query(selection))
         try:
@@ -214,6 +220,7 @@ def _prepare(
     }
     for name, value in variables.items():
         connection.execute(f"SET VARIABLE {name} = ?", [value])
+    connection.execute(f"SET streaming_buffer_size = '{_AHEAD}'")
     connection.execute("SET lock_configuration = true")
     report = selection.report
     attributes = any(column.type == "attributes" for column in selection.columns)

@@ -27,7 +27,7 @@ from remit.errors import (
     Transient,
 )
 from remit.exports.announce import announcement
-from remit.exports.density import RECORDS_PER_PROBE, cuts
+from remit.exports.density import FEWEST_PROBES, cuts
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.keyranges import estimate, key_ranges, outer_edges
 from remit.exports.publishing import MOST_FILES, Publisher, staged
@@ -205,7 +205,6 @@ class ExportPipeline:
         start, end = outer_edges(work.span)
         # The first pages may be of a quiet time, and one day of a year may hold most of it.
         days = (end - start) // timedelta(days=1)
-        expected = max(expected, days * PROBES_PER_DAY * RECORDS_PER_PROBE)
         most = self.settings.max_slices
         found = cuts(
             start,
@@ -215,6 +214,7 @@ class ExportPipeline:
             slice_rows=self.settings.slice_rows,
             most_slices=most if work.in_one_file else min(most, MOST_FILES),
             small_rows=self.settings.small_export_rows,
+            fewest_probes=max(days * PROBES_PER_DAY, FEWEST_PROBES),
         )
         ranges = key_ranges(work.span, found)
         if len(ranges) < 2:

@@ -7,7 +7,6 @@ from contextlib import closing
 
 from remit.aws.objects import ObjectWriter
 from remit.aws.pages import Page
-from remit.aws.prefetch import prefetched
 from remit.exports.engine import frames
 from remit.exports.publishing import MOST_FILES, rejects_target, target_of, too_many_files
 from remit.exports.rejects import Rejects
@@ -42,14 +41,9 @@ class Rendering:
         work = self._work
         transform = load_transform(self._services.settings.transform)
         contents = {name: self._contents(pages, progress) for name, pages in feeds.items()}
-        # Decoding and rendering go on side by side, a frame apart.
-        ahead = prefetched(
-            frames(work.selection, contents, self._rejects),
-            depth=1,
-            check=lambda: progress(*self._written),
-        )
+        produced = frames(work.selection, contents, self._rejects, lambda: progress(*self._written))
         with (
-            closing(ahead) as produced_frames,
+            closing(produced),
             PartWriter(
                 work.form,
                 self._open,
@@ -57,8 +51,7 @@ class Rendering:
                 headed=self._piece.number == 0 or not work.in_one_file,
             ) as writer,
         ):
-            for produced in produced_frames:
-                frame = transform(produced)
+            for frame in map(transform, produced):
                 self._totals.add(frame)
                 writer.write(frame)
                 self._written = (writer.rows, writer.bytes_written)

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remit.exports.density import MOST_PROBES, PROBE_RECORDS, RECORDS_PER_PROBE, Probe, cuts
+from remit.exports.density import (
+    FEWEST_PROBES,
+    MOST_PROBES,
+    PROBE_RECORDS,
+    PROBES_PER_SLICE,
+    Probe,
+    cuts,
+)
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 DAY, HOUR = 86_400, 3_600
@@ -108,16 +115,28 @@ def test_the_heaviest_slice_is_at_most_half_as_much_again_as_the_mean(shape: Sha
 def test_probing_reads_a_twentieth_of_what_the_export_reads(shape: Shape) -> None:
     index = shape(np.random.default_rng(1))
     index.cut()
-    assert len(index.probed) <= len(index.times) / RECORDS_PER_PROBE
+    assert len(index.probed) <= len(index.times) / SLICE_ROWS * PROBES_PER_SLICE + PROBES_PER_SLICE
     assert len(index.probed) * PROBE_RECORDS <= len(index.times) / 20
     assert len(set(index.probed)) == len(index.probed), "no place is probed twice"
 
 
-@pytest.mark.parametrize("expected", [0, 10**4, 10**9])
-def test_the_probes_are_bounded_whatever_is_expected(expected: int) -> None:
+@pytest.mark.parametrize(
+    ("expected", "most_slices", "fewest", "most"),
+    [
+        (0, 64, FEWEST_PROBES, FEWEST_PROBES),
+        (10**9, 64, FEWEST_PROBES, 64 * PROBES_PER_SLICE),
+        (10**9, 1000, FEWEST_PROBES, MOST_PROBES),
+        (10**9, 3, FEWEST_PROBES, 3 * PROBES_PER_SLICE),
+        (0, 64, 730, 730),
+        (0, 64, 10**6, MOST_PROBES),
+    ],
+)
+def test_the_probes_are_bounded_whatever_is_expected(
+    expected: int, most_slices: int, fewest: int, most: int
+) -> None:
     index = even(np.random.default_rng(1))
-    index.cut(expected=expected)
-    assert len(index.probed) <= max(64, min(expected // RECORDS_PER_PROBE, MOST_PROBES))
+    index.cut(expected=expected, most_slices=most_slices, fewest_probes=fewest)
+    assert len(index.probed) <= most
 
 
 @pytest.mark.parametrize("expected", [1_000, 50_000_000])
@@ -171,7 +190,7 @@ def test_everything_in_one_second_cannot_be_cut() -> None:
     index = Index(np.full(200_000, 12 * DAY + 0.5), MONTH)
     sizes = index.slices(index.cut())
     assert max(sizes) == 200_000
-    assert len(index.probed) <= len(index.times) / RECORDS_PER_PROBE
+    assert len(index.probed) <= len(index.times) / SLICE_ROWS * PROBES_PER_SLICE
 
 
 def test_no_more_slices_than_allowed() -> None:

@@ -369,7 +369,9 @@ def test_what_does_not_fit_into_memory_is_spilled_and_comes_out_sorted(
             yield one
 
     rejects = Rejects({}, 0)
-    found = list(frames(selection(report), {"payments": watched()}, rejects, Room("64MB", "1GB")))
+    found = list(
+        frames(selection(report), {"payments": watched()}, rejects, room=Room("64MB", "1GB"))
+    )
 
     ids = pa.chunked_array([frame["id"].array.__arrow_array__() for frame in found])
     assert len(ids) == 1_000_000
@@ -383,7 +385,9 @@ def test_without_room_for_what_is_spilled_the_worker_is_out_of_room(tmp_path: Pa
     report = report_of(tmp_path, SORTED, "id text")
     rejects = Rejects({}, 0)
     with small_disk(2**20), pytest.raises(OutOfRoom, match="no room to work in"):
-        list(frames(selection(report), {"payments": many_pages()}, rejects, Room("64MB", "1GB")))
+        list(
+            frames(selection(report), {"payments": many_pages()}, rejects, room=Room("64MB", "1GB"))
+        )
 
 
 def test_without_memory_for_what_cannot_be_spilled_the_worker_is_out_of_room(
@@ -392,7 +396,9 @@ def test_without_memory_for_what_cannot_be_spilled_the_worker_is_out_of_room(
     report = report_of(tmp_path, SORTED, "id text")
     rejects = Rejects({}, 0)
     with pytest.raises(OutOfRoom, match="no room to work in"):
-        list(frames(selection(report), {"payments": many_pages()}, rejects, Room("8MB", "1GB")))
+        list(
+            frames(selection(report), {"payments": many_pages()}, rejects, room=Room("8MB", "1GB"))
+        )
 
 
 @contextmanager

@@ -39,7 +39,7 @@ def written(text: str | None) -> str:
 def test_a_line_has_every_value_in_its_form() -> None:
     assert rendered("csv", frame([row(name='say "hi",\r\nthere')])).decode() == (
         f"{NAMES}\r\n"
-        '"say ""hi"",\r\nthere",-70,-0.70,"USD",2026-01-31T23:59:59.000001Z,2026-01-31,true,'
+        '"say ""hi"",\r\nthere",-70,"-0.70","USD","2026-01-31T23:59:59.000001Z","2026-01-31",true,'
         '"{""k"":1}","[0.10]","{}"\r\n'
     )
 
@@ -121,12 +121,20 @@ def test_a_formula_among_harmless_texts_is_the_one_that_is_guarded() -> None:
         ({"live": False}, "live", "false"),
     ],
 )
-def test_numbers_times_and_truth_values_are_never_guarded_nor_quoted(
+def test_numbers_times_and_truth_values_are_never_guarded(
     changes: Any, name: str, cell: Any
 ) -> None:
-    lines = rendered("csv", frame([row(**changes)])).decode().split("\r\n")
-    at = NAMES.split(",").index(name)
-    assert lines[1].split(",")[at] == ("0001-01-01T00:00:00.000000Z" if cell is ... else cell)
+    (cells,) = read(rendered("csv", frame([row(**changes)])))
+    assert cells[name] == ("0001-01-01T00:00:00.000000Z" if cell is ... else cell)
+
+
+def test_integers_and_truth_values_are_bare_and_all_else_is_in_quotes() -> None:
+    (cells,) = csv.reader(
+        [rendered("csv", frame([row()])).decode().split("\r\n")[1]], quoting=csv.QUOTE_NONE
+    )
+    bare = {column.name for column in COLUMNS if column.type in ("integer", "boolean")}
+    for column, cell in zip(COLUMNS, cells, strict=True):
+        assert cell.startswith('"') == cell.endswith('"') == (column.name not in bare), column
 
 
 @settings(max_examples=60, deadline=None)
@@ -168,14 +176,12 @@ def test_a_part_of_a_frame_is_rendered_as_a_frame_of_its_own(rows: list[dict[str
         assert rendered("csv", part) == rendered("csv", frame(rows[first:]))
 
 
-def test_the_helpers_take_arrays_that_begin_in_the_middle_of_others() -> None:
-    from remit.exports.render.csv import _doubled, _guarded
+def test_the_guard_takes_arrays_that_begin_in_the_middle_of_others() -> None:
+    from remit.exports.render.csv import _guarded
 
     texts = pa.array(['"', None, "a", '=""', None, "", 'b"'])
     for first in range(len(texts)):
         for last in range(first, len(texts) + 1):
             part = texts[first:last]
             given = part.to_pylist()
-            doubled = [one and one.replace('"', '""') for one in given]
-            assert _doubled(part).to_pylist() == doubled
             assert _guarded(part).to_pylist() == [one and guarded(one) for one in given]
