@@ -107,6 +107,13 @@ def _content_of(texts: pa.Array) -> npt.NDArray[np.uint8]:
     return np.frombuffer(_bytes_of(texts), np.uint8)
 
 
+def _edges_of(texts: pa.Array) -> npt.NDArray[np.int32]:
+    """Where the texts begin and end, counted from the first byte of the first."""
+    edges = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
+    first: np.int32 = edges[0]
+    return edges - first
+
+
 def _instants(values: pa.Array) -> pa.Array:
     """RFC 3339 in UTC with microseconds: `2026-01-31T23:59:59.000000Z`, put together from tables of
     dates, of the seconds of a day and of the numbers of three digits."""
@@ -162,22 +169,30 @@ def _majors(values: pa.Array, currencies: pa.Array) -> pa.Array:
     changed that, all decimals are shown.
     """
     codes = currencies.dictionary_encode()
-    exponents = np.array(
-        [
-            EXPONENTS.get((code or "").upper(), MOST_DECIMALS)
-            for code in codes.dictionary.to_pylist()
-        ]
-        or [MOST_DECIMALS]
-    )[pc.fill_null(codes.indices, 0).to_numpy()]
-    texts = whole = values.cast(pa.string())
-    for exponent in np.unique(exponents):
-        if exponent == MOST_DECIMALS:
-            continue
-        cut = MOST_DECIMALS - exponent if exponent else MOST_DECIMALS + 1  # and the point
-        shortened = pc.binary_slice(whole.cast(pa.binary()), 0, -int(cut)).cast(pa.string())
-        of_these = exponents == exponent
-        texts = shortened if of_these.all() else pc.if_else(pa.array(of_these), shortened, texts)
-    return texts
+    surplus = np.array([*map(_surplus, codes.dictionary.to_pylist()), 0])
+    surplus = surplus[pc.fill_null(codes.indices, -1).to_numpy()]
+    return _shortened(values.cast(pa.string()), surplus)
+
+
+def _surplus(currency: str | None) -> int:
+    """How many characters an amount with all decimals has more than its currency's."""
+    exponent = EXPONENTS.get((currency or "").upper(), MOST_DECIMALS)
+    return MOST_DECIMALS - exponent + (exponent == 0)  # and the point
+
+
+def _shortened(texts: pa.Array, surplus: npt.NDArray[np.int64]) -> pa.Array:
+    """The texts without so many bytes at the end of each."""
+    if texts.null_count:
+        surplus = np.where(texts.is_valid(), surplus, 0)
+    content, edges = _content_of(texts), _edges_of(texts)
+    keep = np.ones(len(content), bool)
+    for back in range(1, MOST_DECIMALS + 2):
+        keep[edges[1:][surplus >= back] - back] = False
+    edges[1:] -= np.cumsum(surplus, dtype=np.int32)
+    shortened = pa.StringArray.from_buffers(
+        len(texts), pa.py_buffer(edges), pa.py_buffer(content[keep])
+    )
+    return pc.if_else(texts.is_valid(), shortened, None) if texts.null_count else shortened
 
 
 def _cast(values: pa.Array) -> pa.Array:
