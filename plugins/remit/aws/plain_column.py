@@ -30,8 +30,8 @@ _Mask = npt.NDArray[np.bool_]
 _Ints = npt.NDArray[np.int64]
 
 _MAP = len('{"M":')
-_STRING = len('{"S":')
 _NUMBER = len('{"N":"')
+_WRAPPER = len('{"S":') + len("}")
 _OPEN, _CLOSE, _QUOTE, _COLON, _BACKSLASH = b'{}":\\'
 _PADDING = np.zeros(8, np.uint8)
 
@@ -72,101 +72,121 @@ def _plain_or_none(text: str | None) -> str | None:
 
 @dataclass(frozen=True)
 class _Texts:
-    """Texts end to end, and where in them the braces are.
+    """Texts end to end, and what is where in them.
 
-    `edges` has one element more than there are texts: text n is `data[edges[n]:edges[n + 1]]`, and
-    `bounds` says the same of the opening braces. `string` and `number` say of each opening brace
-    whether it opens the wrapper of a string or of a number. Nothing at all is a text of no bytes.
+    `edges` has one element more than there are texts: text n is `data[edges[n]:edges[n + 1]]`.
+    Masks say of each byte of `data` what it is; `scalars` marks where the wrapper of a string or of
+    a number opens, `starts` are these places, `number` says which of them are numbers', and `ends`
+    are the closing quotes before a brace. Nothing at all is a text of no bytes.
     """
 
     data: _Bytes
     edges: _Ints
-    opening: _Ints
-    closing: _Ints
-    bounds: _Ints
-    string: _Mask
+    opening: _Mask
+    closing: _Mask
+    escapes: _Mask
+    scalars: _Mask
+    starts: _Ints
     number: _Mask
+    ends: _Ints
     filled: _Mask
     maps: _Mask
-    escapes: _Mask
 
     @classmethod
     def of(cls, column: Any) -> _Texts:
         data, edges = _buffers(column)
+        size = len(data)
         padded = np.concatenate([data, _PADDING])
-        opening, closing = np.flatnonzero(data == _OPEN), np.flatnonzero(data == _CLOSE)
-        has_text = (
-            (padded[opening + 1] == _QUOTE)
-            & (padded[opening + 3] == _QUOTE)
-            & (padded[opening + 4] == _COLON)
-            & (padded[opening + 5] == _QUOTE)
-        )
-        kind = padded[opening + 2]
-        string, number = has_text & (kind == ord("S")), has_text & (kind == ord("N"))
-        number[number] = _starts_json_number(padded, opening[number] + _NUMBER)
+        quotes, opening, closing = padded == _QUOTE, data == _OPEN, padded == _CLOSE
+        kind = padded[2 : size + 2]
+        scalars = (kind == ord("S")) | (kind == ord("N"))
+        for expected in (opening, quotes[1:], quotes[3:], padded[4:] == _COLON, quotes[5:]):
+            scalars &= expected[:size]
+        starts = np.flatnonzero(scalars)
+        number = kind[starts] == ord("N")
+        odd = starts[number][~_starts_json_number(padded, starts[number] + _NUMBER)]
+        if len(odd):
+            scalars[odd] = False
+            starts = np.flatnonzero(scalars)
+            number = kind[starts] == ord("N")
+        ends = np.flatnonzero(quotes[:size] & closing[1 : size + 1])
         filled = np.diff(edges) > 0
         maps = filled & (padded[edges[:-1] + 2] == ord("M")) & (padded[edges[:-1] + _MAP] == _OPEN)
-        bounds = np.searchsorted(opening, edges)
         escapes = data == _BACKSLASH
-        return cls(data, edges, opening, closing, bounds, string, number, filled, maps, escapes)
+        return cls(
+            data,
+            edges,
+            opening,
+            closing[:size],
+            escapes,
+            scalars,
+            starts,
+            number,
+            ends,
+            filled,
+            maps,
+        )
 
     @property
     def all_simple(self) -> bool:
         """Whether every text is simple or empty. A map has at least two braces of each kind beside
         those of its scalars: if all maps together have no more, none of them has."""
         maps = np.count_nonzero(self.maps)
-        braces = np.count_nonzero(self.string) + np.count_nonzero(self.number) + 2 * maps
+        braces = len(self.starts) + 2 * maps
         return bool(
             maps == np.count_nonzero(self.filled)
-            and braces == len(self.opening) == len(self.closing)
+            and braces == np.count_nonzero(self.opening) == np.count_nonzero(self.closing)
+            and len(self.ends) == len(self.starts)
             and not self.escapes.any()
         )
 
     @property
     def simple(self) -> _Mask:
         """Of each text, whether it is simple."""
-        scalars = _count(self.string | self.number, self.bounds)
-        closing = np.diff(np.searchsorted(self.closing, self.edges))
-        escapes = np.diff(np.searchsorted(np.flatnonzero(self.escapes), self.edges))
+        scalars = self._count(self.starts)
         simple: _Mask = (
             self.maps
-            & (np.diff(self.bounds) == scalars + 2)
-            & (closing == scalars + 2)
-            & (escapes == 0)
+            & (self._count(np.flatnonzero(self.opening)) == scalars + 2)
+            & (self._count(np.flatnonzero(self.closing)) == scalars + 2)
+            & (self._count(self.ends) == scalars)
+            & (self._count(np.flatnonzero(self.escapes)) == 0)
         )
         return simple
 
     def rewritten(self) -> Any:
         """The texts rewritten; all of them have to be simple or empty."""
-        keep = np.ones(len(self.data), bool)
-        _leave_out(keep, self.edges[:-1][self.filled], _MAP)
-        _leave_out(keep, self.opening[self.string], _STRING)
-        _leave_out(keep, self.opening[self.number], _NUMBER)
+        wrappers = self.scalars.copy()
+        wrappers[self.edges[:-1][self.filled]] = True
+        # All braces, and of each wrapper what stands before the value: five bytes, and before a
+        # number its quote. What stays is the brace that closes the map, the last but one.
+        left_out = self.closing | _with_the_four_behind(wrappers)
+        left_out[self.edges[1:][self.filled] - 2] = False
+        # Scalars do not nest: the first quote that ends one belongs to the first that begins.
+        left_out[self.starts[self.number] + _NUMBER - 1] = True
+        left_out[self.ends[self.number]] = True
 
-        # The last two braces of a text close the map and its wrapper; the others close the
-        # wrappers of scalars, in the order in which these opened.
-        last = self.bounds[1:][self.filled]
-        keep[self.closing[last - 1]] = False
-        of_scalar = np.ones(len(self.closing), bool)
-        of_scalar[last - 1] = of_scalar[last - 2] = False
-        ends = self.closing[of_scalar]
-        keep[ends] = False
-        is_number = self.number[self.string | self.number]
-        keep[ends[is_number] - 1] = False  # a number's closing quote
-
-        numbers = np.diff(np.searchsorted(self.opening[self.number], self.edges))
-        strings = np.diff(self.bounds) - 2 - numbers
-        left_out = (_MAP + 1) + strings * (_STRING + 1) + numbers * (_NUMBER + 2)
+        scalars, numbers = self._count(self.starts), self._count(self.starts[self.number])
+        fewer = np.where(self.filled, _WRAPPER + _WRAPPER * scalars + 2 * numbers, 0)
         edges = np.zeros(len(self.edges), np.int32)
-        np.cumsum(np.diff(self.edges) - np.where(self.filled, left_out, 0), out=edges[1:])
+        np.cumsum(np.diff(self.edges) - fewer, out=edges[1:])
         return pa.StringArray.from_buffers(
-            len(self.filled), pa.py_buffer(edges), pa.py_buffer(self.data[keep])
+            len(self.filled), pa.py_buffer(edges), pa.py_buffer(self.data[~left_out])
         )
 
+    def _count(self, places: _Ints) -> _Ints:
+        """How many of the places are in each text."""
+        counts: _Ints = np.diff(np.searchsorted(places, self.edges))
+        return counts
 
-def _leave_out(keep: _Mask, starts: _Ints, count: int) -> None:
-    for offset in range(count):
-        keep[starts + offset] = False
+
+def _with_the_four_behind(marked: _Mask) -> _Mask:
+    """Whether a byte, or one of the four before it, is marked: doubled twice, and one more."""
+    two = marked.copy()
+    two[1:] |= marked[:-1]
+    five = two.copy()
+    five[2:] |= two[:-2]
+    five[4:] |= marked[:-4]
+    return five
 
 
 def _buffers(column: Any) -> tuple[_Bytes, _Ints]:
@@ -175,13 +195,6 @@ def _buffers(column: Any) -> tuple[_Bytes, _Ints]:
     edges = np.frombuffer(edges, np.int32, len(column) + 1, column.offset * 4).astype(np.int64)
     content = np.frombuffer(data, np.uint8) if data else np.empty(0, np.uint8)
     return content[edges[0] : edges[-1]], edges - edges[0]
-
-
-def _count(marked: _Mask, bounds: _Ints) -> _Ints:
-    """How many are marked between each bound and the next."""
-    running = np.concatenate([[0], np.cumsum(marked)])
-    counts: _Ints = np.diff(running[bounds])
-    return counts
 
 
 def _starts_json_number(padded: _Bytes, starts: _Ints) -> _Mask:
