@@ -1,4 +1,7 @@
-"""Parquet, zstd-compressed, with the declared schema and sorted row groups of one size."""
+"""Parquet, zstd-compressed, with the declared schema and sorted row groups.
+
+A row group is in memory until it is written, so its rows and its bytes are limited.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,8 @@ from remit.exports.render.arrow import schema_of, table_of
 from remit.exports.render.base import Renderer
 
 ROW_GROUP_ROWS = 100_000
+ROW_GROUP_BYTES = 64 * 2**20
+"""Bytes as Arrow holds them, which a single frame may exceed: the engine limits that."""
 
 
 class ParquetRenderer(Renderer):
@@ -30,12 +35,17 @@ class ParquetRenderer(Renderer):
             sorting_columns=parquet.SortingColumn.from_ordering(schema, sorting),
         )
         self._waiting: list[pa.Table] = []
+        self._rows = self._bytes = 0
 
     def write(self, frame: pd.DataFrame) -> None:
-        """Render one frame; a row group is written whenever one is full."""
-        self._waiting.append(table_of(frame, self._columns))
-        if sum(table.num_rows for table in self._waiting) >= ROW_GROUP_ROWS:
+        """Render one frame; what waits is written once this one does not fit in with it."""
+        table = table_of(frame, self._columns)
+        rows, size = self._rows + table.num_rows, self._bytes + table.nbytes
+        if self._waiting and (rows > ROW_GROUP_ROWS or size > ROW_GROUP_BYTES):
             self._write_group()
+        self._waiting.append(table)
+        self._rows += table.num_rows
+        self._bytes += table.nbytes
 
     def finish(self) -> None:
         """Write the last row group and the footer."""
@@ -53,6 +63,7 @@ class ParquetRenderer(Renderer):
             table = table.sort_by(self._sort)
         self._writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         self._waiting = []
+        self._rows = self._bytes = 0
 
 
 def _is_sorted(values: pa.ChunkedArray) -> bool:

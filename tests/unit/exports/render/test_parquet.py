@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from pyarrow import parquet
 
 from remit.exports.render import parquet as module
+from remit.exports.reports import Column
 from tests.unit.exports.building import MISSING_ROW, frame, rendered, row
 from tests.unit.exports.render.rows import ROWS
 
+NAME = (Column("name", "text"),)
 SORT = "created_at_utc"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -92,10 +94,44 @@ def test_columns_are_compressed_with_zstd() -> None:
     assert kinds == {"ZSTD"}
 
 
-def test_row_groups_have_one_size_whatever_the_frames(small_groups: int) -> None:
-    frames = [frame([at(second)]) for second in range(25)]
-    assert [len(one) for one in groups(opened(*frames, sort=SORT))] == [10, 10, 5]
-    assert [len(one) for one in groups(opened(frame([at(0)] * 25), sort=SORT))] == [10, 10, 5]
+@pytest.mark.parametrize(
+    ("frames", "found"),
+    [
+        ([1] * 25, [10, 10, 5]),
+        ([25], [10, 10, 5]),
+        ([4] * 6, [8, 8, 8]),
+        ([6] * 3, [6, 6, 6]),
+        ([10, 10], [10, 10]),
+        ([3, 25, 3], [3, 10, 10, 5, 3]),
+    ],
+    ids=str,
+)
+def test_row_groups_are_full_and_not_more(
+    small_groups: int, frames: list[int], found: list[int]
+) -> None:
+    made = [frame([at(second) for second in range(count)]) for count in frames]
+    assert [len(one) for one in groups(opened(*made, sort=SORT))] == found
+
+
+def test_wide_rows_make_smaller_row_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them sorted; a frame that is too large by itself is a row group all the same."""
+    monkeypatch.setattr(module, "ROW_GROUP_BYTES", 10_000)
+    wide = [frame([at(second) | {"name": "x" * 4000}]) for second in (5, 1, 4, 2, 3)]
+    huge = frame([at(second) | {"name": "x" * 20_000} for second in (2, 1)])
+    file = opened(*wide, huge, frame([at(1)]), sort=SORT)
+    assert groups(file) == [[1, 5], [2, 4], [3], [1, 2], [1]]
+
+
+def test_what_waits_for_a_row_group_is_bounded() -> None:
+    """250 rows of 400 KB are 100 MB, and no more of them is in memory than one row group."""
+    most = 0
+    with io.BytesIO() as sink:
+        renderer = module.ParquetRenderer(sink, NAME, first=True)
+        for _ in range(10):
+            renderer.write(frame([{"name": "x" * 400_000}] * 25, NAME))
+            most = max(most, sum(table.nbytes for table in renderer._waiting))
+        renderer.finish()
+    assert 0 < most <= module.ROW_GROUP_BYTES
 
 
 @pytest.mark.parametrize(
