@@ -249,7 +249,9 @@ class PaymentPages:
         return row * _MICROS // max(self.rows, 1)
 
     def _row_at(self, bound: tuple[Any, ...]) -> int:
-        """The first row that is not before a bound of the index."""
+        """The first row that is not before a bound of the index; each page asks for the same."""
+        if (row := self._rows_at.get(bound)) is not None:
+            return row
         low, high = 0, self.rows
         while low < high:
             middle = (low + high) // 2
@@ -257,6 +259,7 @@ class PaymentPages:
                 low = middle + 1
             else:
                 high = middle
+        self._rows_at[bound] = low
         return low
 
     def _items(self, first: int, last: int) -> Iterator[Part]:
@@ -273,6 +276,10 @@ class PaymentPages:
             first = end
             if first < last:
                 yield b","
+
+    @cached_property
+    def _rows_at(self) -> dict[tuple[Any, ...], int]:
+        return {}
 
     @cached_property
     def _kept(self) -> dict[int, _Kept]:
