@@ -10,6 +10,7 @@ from typing import Any
 from remit.aws.multipart import MAX_PART, MIN_PART, Part, Upload
 from remit.aws.object_errors import object_errors
 from remit.aws.target import StoredObject, Target, combine_crc64, crc64
+from remit.aws.write_behind import LEAVE_SECONDS
 
 LARGEST_COPY = 1024**3
 """Bytes of the largest part that is copied. S3 would copy 5 GiB at once, and take longer than the
@@ -18,7 +19,7 @@ client waits for an answer; 10,000 parts of 1 GiB are more than the largest obje
 THREADS = 4
 """Parts on their way at once."""
 
-_CHECK_SECONDS = 1.0
+_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def compose(
 ) -> tuple[int, int]:
     """Write the segments, end to end, as one object; returns its size and CRC64NVME.
 
-    `check` is called between parts, and every second while one takes longer; what it raises ends
+    `check` is called between parts, and twice a second while one takes longer; what it raises ends
     the work.
 
     Raises:
@@ -114,14 +115,17 @@ def compose(
 def _upload_all(
     upload: Upload, plan: Sequence[list[Span]], check: Callable[[], None] | None, threads: int
 ) -> list[Part]:
-    """Every part of the plan. When this ends, however it ends, no part is on its way any more: one
-    that arrives after its upload was aborted would stay in the bucket unseen."""
+    """Every part of the plan.
+
+    After an error, a part on its way that arrives when its upload was aborted would stay in the
+    bucket unseen: it is waited for, and if that takes long, the upload is aborted once more when it
+    has arrived."""
     executor = ThreadPoolExecutor(threads, thread_name_prefix="compose")
+    parts = [
+        executor.submit(_upload, upload, number, spans)
+        for number, spans in enumerate(plan, start=1)
+    ]
     try:
-        parts = [
-            executor.submit(_upload, upload, number, spans)
-            for number, spans in enumerate(plan, start=1)
-        ]
         pending: set[Future[Part]] = set(parts)
         while pending:
             done, pending = wait(pending, _CHECK_SECONDS, FIRST_COMPLETED)
@@ -130,8 +134,13 @@ def _upload_all(
             if check is not None:
                 check()
         return [part.result() for part in parts]
+    except BaseException:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for late in wait([one for one in parts if not one.cancelled()], LEAVE_SECONDS).not_done:
+            late.add_done_callback(lambda _: upload.abort())
+        raise
     finally:
-        executor.shutdown(cancel_futures=True)
+        executor.shutdown(wait=False)
 
 
 def _upload(upload: Upload, number: int, spans: Sequence[Span]) -> Part:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import io
 import queue
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
@@ -48,13 +49,16 @@ class ObjectWriter(io.RawIOBase):
     most three buffers (one that fills, one that waits, one on its way), which are used in turn:
     24 MiB for the first 8 GB, and three of `part_size` from then on.
 
+    `check` is called twice a second while a part is waited for: what it raises ends the wait.
     As a context manager it aborts when the block raises or ends without a commit.
     """
 
-    def __init__(self, s3: Any, target: Target) -> None:
+    def __init__(self, s3: Any, target: Target, check: Callable[[], None] = lambda: None) -> None:
         super().__init__()
         self._s3 = s3
         self._target = target
+        self._check = check
+        self._left = False
         self._size = 0
         self._done = False
         self._buffer = io.BytesIO()
@@ -118,11 +122,13 @@ class ObjectWriter(io.RawIOBase):
         return StoredObject(self._target.key, self._size, self._sha256.hexdigest(), self._crc)
 
     def abort(self) -> None:
-        """Drop what was uploaded. The part on its way is waited for: one that arrives after its
-        upload was aborted would stay in the bucket unseen."""
+        """Drop what was uploaded. A part on its way that arrives after its upload was aborted would
+        stay in the bucket unseen: it is waited for, and if that takes long, the thread aborts the
+        upload once more when it has arrived."""
         self._done = True
         if self._behind is not None:
             self._behind.abort()
+        self._left = True
         if self._upload is not None:
             self._upload.abort()
 
@@ -144,7 +150,7 @@ class ObjectWriter(io.RawIOBase):
         while view.nbytes - start > self._room:
             start += self._buffer.write(view[start : start + self._room])
             if self._behind is None:
-                self._behind = WriteBehind(self._send)
+                self._behind = WriteBehind(self._send, self._check)
             self._behind.put(self._buffer)
             self._buffer = self._empty_buffer()
             self._handed_over += 1
@@ -168,7 +174,11 @@ class ObjectWriter(io.RawIOBase):
         crc = self._digest(body)
         if self._upload is None:
             self._upload = Upload.start(self._s3, self._target)
-        self._parts.append(self._upload.send(len(self._parts) + 1, body, crc))
+        try:
+            self._parts.append(self._upload.send(len(self._parts) + 1, body, crc))
+        finally:
+            if self._left:
+                self._upload.abort()
 
     def _digest(self, body: bytes) -> int:
         """Take the next bytes into the checksums of the whole; returns their own CRC64NVME."""

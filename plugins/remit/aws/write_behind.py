@@ -5,9 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+LEAVE_SECONDS = 1.5
+"""How long whoever has to leave waits for what is on its way."""
+
+_CHECK_SECONDS = 0.5
 
 
 class _End:
@@ -19,11 +25,15 @@ class WriteBehind(Generic[T]):
 
     One element waits while another is being sent; `put` blocks when a third comes, which is what
     bounds the memory. After an error nothing is sent any more, and every later call raises it.
-    Either `finish` or `abort` has to end it.
+    Either `finish` or `abort` has to end it. `look_out` is called twice a second while `put` or
+    `finish` waits: what it raises ends the wait.
     """
 
-    def __init__(self, send: Callable[[T], None]) -> None:
+    def __init__(
+        self, send: Callable[[T], None], look_out: Callable[[], None] = lambda: None
+    ) -> None:
         self._send = send
+        self._look_out = look_out
         self._waiting: queue.Queue[T | _End] = queue.Queue(maxsize=1)
         self._aborted = threading.Event()
         self._error: Exception | None = None
@@ -38,22 +48,35 @@ class WriteBehind(Generic[T]):
     def put(self, element: T) -> None:
         """Hand an element over; it belongs to the thread from now on."""
         self.check()
-        self._waiting.put(element)
+        self._put(element)
 
     def finish(self) -> None:
         """Wait until everything is sent; the thread has ended then."""
-        self._end()
+        if self._thread.is_alive():
+            self._put(_End())
+        while not self._ended_in(_CHECK_SECONDS):
+            self._look_out()
         self.check()
 
     def abort(self) -> None:
-        """Drop what waits, and wait for what is being sent: once this returns, nothing is."""
+        """Drop what waits, and wait for what is being sent, but not for long: the thread may go on
+        with that when this returns, and ends after it."""
         self._aborted.set()
-        self._end()
+        with suppress(queue.Empty):
+            self._waiting.get_nowait()
+        self._waiting.put(_End())
+        self._thread.join(LEAVE_SECONDS)
 
-    def _end(self) -> None:
-        if self._thread.is_alive():
-            self._waiting.put(_End())
-            self._thread.join()
+    def _ended_in(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _put(self, element: T | _End) -> None:
+        while True:
+            try:
+                return self._waiting.put(element, timeout=_CHECK_SECONDS)
+            except queue.Full:
+                self._look_out()
 
     def _run(self) -> None:
         # It goes on taking elements after an error: whoever puts must not wait for ever.

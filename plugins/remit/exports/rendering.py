@@ -41,12 +41,16 @@ class Rendering:
         work = self._work
         transform = load_transform(self._services.settings.transform)
         contents = {name: self._contents(pages, progress) for name, pages in feeds.items()}
-        produced = frames(work.selection, contents, self._rejects, lambda: progress(*self._written))
+
+        def check() -> None:
+            progress(*self._written)
+
+        produced = frames(work.selection, contents, self._rejects, check)
         with (
             closing(produced),
             PartWriter(
                 work.form,
-                self._open,
+                lambda part: self._open(part, check),
                 split_rows=work.job.request.split_rows,
                 headed=self._piece.number == 0 or not work.in_one_file,
             ) as writer,
@@ -74,13 +78,13 @@ class Rendering:
             progress(*self._written)
             yield page.content
 
-    def _open(self, part: int) -> ObjectWriter:
+    def _open(self, part: int, check: Callable[[], None]) -> ObjectWriter:
         if part == MOST_FILES and not self._work.in_one_file:
             raise too_many_files(f"more than {MOST_FILES}")
         layout = self._work.layout
         key = layout.file() if self._straight else layout.staged(self._piece.number, part)
         target = target_of(self._services, self._work, key, layout.file_name())
-        return ObjectWriter(self._services.s3, target)
+        return ObjectWriter(self._services.s3, target, check)
 
     def _store_rejects(self) -> Part | None:
         if not len(self._rejects):

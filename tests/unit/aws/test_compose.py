@@ -137,6 +137,37 @@ def test_what_the_check_raises_ends_the_work_even_during_a_long_copy(
     assert len(bucket.copied) < 1000
 
 
+def test_copies_that_hang_keep_nobody_and_their_upload_is_aborted_once_they_have_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("remit.aws.compose._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("remit.aws.compose.LEAVE_SECONDS", 0.01)
+    gate, copying = threading.Event(), threading.Barrier(3)
+    aborts = threading.Semaphore(0)
+
+    def hold(number: int) -> None:
+        copying.wait(PATIENCE)
+        gate.wait(PATIENCE)
+
+    class Aborted(Bucket):
+        def abort_multipart_upload(self, **request: Any) -> dict[str, Any]:
+            self.log.append(f"abort after {sorted(self.copied)}")
+            aborts.release()
+            return {}
+
+    def check() -> None:
+        copying.wait(PATIENCE)
+        raise LeaseLost("it was canceled")
+
+    bucket = Aborted(hold)
+    with pytest.raises(LeaseLost):
+        compose(bucket, large(1000), TARGET, check=check, threads=2)
+    assert bucket.log == ["abort after []"]
+    gate.set()
+    assert all(aborts.acquire(timeout=PATIENCE) for _ in range(3))
+    assert bucket.log[-1] == "abort after [1, 2]"
+
+
 def test_a_long_segment_is_copied_in_parts_that_answer_in_time() -> None:
     bucket = Bucket()
     compose(bucket, segments([5 * LARGEST_COPY]), TARGET)

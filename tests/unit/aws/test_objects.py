@@ -295,6 +295,37 @@ def test_an_abort_comes_after_the_part_on_its_way() -> None:
     assert bucket.log == ["part 1", "abort"]
 
 
+class _Lost(Exception):
+    pass
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_a_part_that_hangs_keeps_nobody_and_its_upload_is_aborted_once_it_has_arrived(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("remit.aws.write_behind._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("remit.aws.write_behind.LEAVE_SECONDS", 0.01)
+    gate, sending = threading.Event(), threading.Event()
+
+    def hold(number: int) -> None:
+        sending.set()
+        gate.wait(PATIENCE)
+
+    def check() -> None:
+        if sending.is_set():
+            raise _Lost
+
+    bucket = Bucket(hold)
+    sink = ObjectWriter(bucket, TARGET, check)
+    with pytest.raises(_Lost), sink:
+        sink.write(bytes(4 * PART))
+    assert bucket.log == ["abort"]
+    gate.set()
+    assert sink._behind is not None
+    sink._behind._thread.join(PATIENCE)
+    assert bucket.log == ["abort", "part 1", "abort"]
+
+
 def test_an_abort_without_an_upload_asks_nothing_of_s3() -> None:
     bucket = Bucket()
     with ObjectWriter(bucket, TARGET) as sink:

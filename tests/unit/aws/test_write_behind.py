@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 
 import pytest
 
+from remit.aws import write_behind
 from remit.aws.write_behind import WriteBehind
 
 PATIENCE = 5
@@ -86,6 +88,68 @@ def test_abort_waits_for_what_is_being_sent_and_drops_what_waits() -> None:
     gate.set()
     assert aborted.wait(PATIENCE)
     thread.join(PATIENCE)
+    assert sent == [0]
+
+
+class _Lost(Exception):
+    pass
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """What is being sent waits for it; nobody waits long for anything else."""
+    monkeypatch.setattr(write_behind, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(write_behind, "LEAVE_SECONDS", 0.01)
+    opened = threading.Event()
+    yield opened
+    opened.set()
+
+
+def held(gate: threading.Event) -> WriteBehind[int]:
+    """One that sends nothing before the gate is open, and has to leave at its third look."""
+    looks = iter(range(2))
+
+    def look_out() -> None:
+        if next(looks, None) is None:
+            raise _Lost
+
+    behind: WriteBehind[int] = WriteBehind(lambda _: gate.wait(PATIENCE) and None, look_out)
+    behind.put(0)
+    return behind
+
+
+def test_what_the_look_out_raises_ends_the_wait_for_a_place(gate: threading.Event) -> None:
+    behind = held(gate)
+    with pytest.raises(_Lost):
+        behind.put(1), behind.put(2)
+    behind.abort()
+
+
+def test_what_the_look_out_raises_ends_the_wait_for_the_end(gate: threading.Event) -> None:
+    behind = held(gate)
+    with pytest.raises(_Lost):
+        behind.finish()
+    behind.abort()
+
+
+def test_abort_does_not_wait_for_long_and_what_waits_is_never_sent(gate: threading.Event) -> None:
+    sent: list[int] = []
+    sending = threading.Event()
+
+    def send(element: int) -> None:
+        sending.set()
+        gate.wait(PATIENCE)
+        sent.append(element)
+
+    behind = WriteBehind(send)
+    behind.put(0)
+    assert sending.wait(PATIENCE)
+    behind.put(1)
+    behind.abort()
+    assert sent == []
+    gate.set()
+    behind._thread.join(PATIENCE)
+    assert not behind._thread.is_alive()
     assert sent == [0]
 
 
