@@ -53,6 +53,8 @@ async def _json_body(request: Request) -> dict[str, Any]:
         raise InvalidRequest(FieldError("body", message, "application/json, or no body"))
     try:
         values = json.loads(bytes(body), object_pairs_hook=_each_once)
+        # JSON can name half a character ("\ud800"), which nothing can store or answer.
+        json.dumps(values, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise InvalidRequest(FieldError("body", "not JSON", "a JSON object")) from None
     if not isinstance(values, dict):

@@ -99,7 +99,8 @@ def _document(kind: Kind, detail: str, members: Mapping[str, Any] | None = None)
         **(members or {}),
     }
     return Response(
-        json.dumps(body, ensure_ascii=False),
+        # A lone surrogate, which a member's name may hold, has no UTF-8: it stays an escape.
+        json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace"),
         status_code=kind.status,
         media_type="application/problem+json",
         headers={"Cache-Control": "no-store", **_HEADERS.get(kind.status, {})},

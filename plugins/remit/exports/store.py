@@ -41,6 +41,9 @@ and a task of the same run that is retried or cleared takes the run's own claim 
 NOT_EXPIRED = "attribute_not_exists(#expiresAt) OR #expiresAt > :seconds"
 
 EXPIRED = "#expiresAt <= :seconds"
+MOST_ID_BYTES = 2048
+"""DynamoDB refuses to look up a longer partition key."""
+
 HELD = "#claim = :held"
 _QUEUE = ("claim", "dueShard", "dueAt")
 
@@ -93,7 +96,8 @@ class ExportStore:
         Raises:
             NotFound: there is no such job.
         """
-        item = self._table.get(export_id)
+        known = len(export_id.encode(errors="replace")) <= MOST_ID_BYTES
+        item = self._table.get(export_id) if known else None
         if item is None:
             raise NotFound(f"there is no export {export_id!r}")
         return item

@@ -21,11 +21,13 @@ from remit.aws.session import FOR_REQUESTS, Aws, Patience
 from remit.errors import ConfigurationError
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
+from remit.settings import Settings
 from remit.stop import Stop
 from tests.support.api import TOKENS, NotedRuns, bearer, forged, token
-from tests.support.aws import aws_at
+from tests.support.aws import REGION, aws_at
 from tests.support.clock import ManualClock
 from tests.support.exports import claimed, export_job, payment, store_payments
+from tests.support.standins import stand_ins
 
 URL = "/payments/export"
 QUERY = {"start_date": "2026-01-01", "end_date": "2026-01-31", "format": "csv"}
@@ -308,6 +310,12 @@ def test_every_wrong_field_is_named_at_once(client: TestClient, clock: ManualClo
             "application/json",
         ),
         (b'{"a": "' + b"x" * 70_000 + b'"}', "application/json"),
+        (rb'{"\ud800": 1, "\ud800": 2}', "application/json"),
+        (rb'{"\ud800": 1}', "application/json"),
+        (
+            rb'{"start_date": "2026-01-01", "end_date": "2026-01-31", "customer_id": "\udfff"}',
+            "application/json",
+        ),
     ],
 )
 def test_a_wrong_body_is_refused(
@@ -478,6 +486,21 @@ def test_without_a_secret_nobody_is_served(
 @pytest.mark.parametrize("path", ["/", "/docs", "/openapi.json", "/exports/x", "/payments"])
 def test_no_path_is_outside_the_guard(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 401
+
+
+@pytest.mark.parametrize("length", [2048, 2049, 8000])
+def test_an_id_longer_than_any_key_is_not_found(
+    runs: NotedRuns, clock: ManualClock, length: int
+) -> None:
+    with stand_ins() as strict:  # as DynamoDB does, it refuses to look such a key up
+        services = Services(Settings(region=REGION), strict.aws, clock)
+        client = TestClient(create_app(lambda: services, runs, Verifier(TOKENS, clock)))
+        path = f"/exports/{'a' * length}"
+        told = client.get(path, headers=bearer(token(clock)))
+        canceled = client.post(f"{path}/cancel", headers=bearer(token(clock)))
+
+    assert (told.status_code, canceled.status_code) == (404, 404)
+    assert problem(told)["type"].endswith("not-found")
 
 
 @pytest.mark.parametrize("export", ["..%2f..%2fetc", "%00", "a" * 3000, "%F0%9F%92%A9"])
