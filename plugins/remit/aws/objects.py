@@ -41,6 +41,8 @@ __all__ = [
     "encode_crc64",
 ]
 
+_COMMITTED, _ABORTED = "committed", "aborted"
+
 
 class ObjectWriter(io.RawIOBase):
     """A file-like object that streams into one S3 object.
@@ -50,7 +52,9 @@ class ObjectWriter(io.RawIOBase):
     24 MiB for the first 8 GB, and three of `part_size` from then on.
 
     `check` is called twice a second while a part is waited for: what it raises ends the wait.
-    As a context manager it aborts when the block raises or ends without a commit.
+    As a context manager it aborts when the block raises or ends without a commit. What is written
+    after an abort goes nowhere: compressors and Parquet's writer write their ends as late as they
+    are collected, and there would be nobody to abort that.
     """
 
     def __init__(self, s3: Any, target: Target, check: Callable[[], None] = lambda: None) -> None:
@@ -60,7 +64,7 @@ class ObjectWriter(io.RawIOBase):
         self._check = check
         self._left = False
         self._size = 0
-        self._done = False
+        self._end = ""
         self._buffer = io.BytesIO()
         self._room = part_size(0)
         self._handed_over = 0
@@ -92,7 +96,10 @@ class ObjectWriter(io.RawIOBase):
 
         Raises:
             StoreUnavailable, UploadGone, ObjectRefused: an earlier part could not be sent.
+            ValueError: the object is committed.
         """
+        if self._end:
+            return self._discard(data)
         if self._behind is not None:
             self._behind.check()
         with memoryview(data) as view:
@@ -110,7 +117,10 @@ class ObjectWriter(io.RawIOBase):
 
         Raises:
             StoreUnavailable, UploadGone, ObjectRefused: S3 did not take it; nothing is visible.
+            ValueError: the object is committed or aborted.
         """
+        if self._end:
+            raise self._over()
         if self._behind is None:
             self._put_object()
         else:
@@ -118,14 +128,14 @@ class ObjectWriter(io.RawIOBase):
             self._behind.finish()
             if self._upload is not None:
                 self._upload.complete(self._parts, self._size, self._crc)
-        self._done = True
+        self._end = _COMMITTED
         return StoredObject(self._target.key, self._size, self._sha256.hexdigest(), self._crc)
 
     def abort(self) -> None:
         """Drop what was uploaded. A part on its way that arrives after its upload was aborted would
         stay in the bucket unseen: it is waited for, and if that takes long, the thread aborts the
         upload once more when it has arrived."""
-        self._done = True
+        self._end = _ABORTED
         if self._behind is not None:
             self._behind.abort()
         self._left = True
@@ -141,8 +151,17 @@ class ObjectWriter(io.RawIOBase):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if not self._done:
+        if not self._end:
             self.abort()
+
+    def _discard(self, data: Any) -> int:
+        if self._end == _COMMITTED:
+            raise self._over()
+        with memoryview(data) as view:
+            return view.nbytes
+
+    def _over(self) -> ValueError:
+        return ValueError(f"{self._target.key} is {self._end}")
 
     def _write_over_parts(self, view: memoryview) -> None:
         """Fill parts. Only what comes after a part sends it off: the last one is never empty."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import array
 import base64
+import gc
 import hashlib
 import threading
 import tracemalloc
@@ -14,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from remit.aws.objects import Encryption, ObjectRefused, ObjectWriter, Target, UploadGone
 from remit.aws.target import crc64, encode_crc64
@@ -331,3 +333,63 @@ def test_an_abort_without_an_upload_asks_nothing_of_s3() -> None:
     with ObjectWriter(bucket, TARGET) as sink:
         sink.write(b"small")
     assert (bucket.log, bucket.visible) == ([], None)
+
+
+def threads() -> int:
+    """How many threads send parts."""
+    return sum(one.name == "write-behind" for one in threading.enumerate())
+
+
+@pytest.mark.parametrize("written", [b"small", bytes(PART), bytes(3 * PART)], ids=len)
+@pytest.mark.usefixtures("small_parts")
+def test_what_is_written_after_an_abort_goes_nowhere(written: bytes) -> None:
+    """Arrow's writers write their ends when they are collected, whenever that is."""
+    bucket = Bucket()
+    sink = ObjectWriter(bucket, TARGET)
+    sink.write(written)
+    sink.abort()
+    before = [*bucket.log], {*bucket.requests}, threads()
+
+    for _ in range(5):
+        assert sink.write(bytes(PART)) == PART
+
+    assert ([*bucket.log], {*bucket.requests}, threads()) == before
+    assert sink.bytes_written == len(written)
+
+
+def test_a_writer_of_parquet_that_is_collected_after_an_abort_starts_no_upload() -> None:
+    bucket, before = Bucket(), threads()
+    with (
+        patch("remit.aws.objects.part_size", lambda so_far: MIB),
+        ObjectWriter(bucket, TARGET) as sink,
+    ):
+        writer = parquet.ParquetWriter(sink, pa.schema([("a", pa.int64())]))
+        writer.write_table(pa.table({"a": [1]}))
+        sink.write(bytes(MIB - sink.bytes_written))
+    del writer
+    gc.collect()
+    assert (bucket.log, bucket.requests, threads()) == ([], {}, before)
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_after_an_abort_there_is_no_commit() -> None:
+    bucket = Bucket()
+    sink = ObjectWriter(bucket, TARGET)
+    sink.write(b"small")
+    sink.abort()
+    with pytest.raises(ValueError, match=r"exports/file\.csv is aborted"):
+        sink.commit()
+    assert bucket.requests == {}
+
+
+@pytest.mark.usefixtures("small_parts")
+def test_an_object_that_is_committed_takes_no_more() -> None:
+    bucket = Bucket()
+    with ObjectWriter(bucket, TARGET) as sink:
+        sink.write(b"small")
+        sink.commit()
+        for call in (lambda: sink.write(bytes(2 * PART)), sink.commit):
+            with pytest.raises(ValueError, match=r"exports/file\.csv is committed"):
+                call()
+    assert [*bucket.requests] == ["put"]
+    assert bucket.visible == b"small"

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import csv
+import gc
 import io
 from typing import Any
+from unittest.mock import MagicMock
 
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remit.aws.objects import StoredObject
+from remit.aws.multipart import part_size
+from remit.aws.objects import ObjectWriter, StoredObject, Target
 from remit.errors import ExportFailed, LeaseLost
 from remit.exports.render import RENDERERS
 from remit.exports.slices import Part
@@ -210,6 +213,29 @@ def test_what_is_raised_between_two_files_aborts_none(frames: list[int]) -> None
     with pytest.raises(LeaseLost):
         lost(objects, *frames)
     assert objects.aborted == []
+
+
+@pytest.mark.parametrize(
+    ("format", "compression"),
+    [("csv", "gzip"), ("json", "zstd"), ("parquet", "none"), ("xlsx", "none")],
+)
+def test_what_ends_after_an_abort_reaches_nothing(format: str, compression: str) -> None:
+    """Compressors and Parquet's writer write their ends, as late as they are collected."""
+    s3 = MagicMock()
+    sink = ObjectWriter(s3, Target("exports", "exports/file", "text/csv"))
+    form = Form(RENDERERS[format], compression, COLUMNS, None)
+
+    def lose() -> None:
+        with PartWriter(form, lambda part: sink, split_rows=None, headed=True) as one:
+            one.write(frame(rows(3)))
+            sink.write(bytes(part_size(0) - sink.bytes_written))  # one byte more is an upload
+            raise LeaseLost
+
+    with pytest.raises(LeaseLost):
+        lose()
+    gc.collect()
+
+    assert s3.mock_calls == []
 
 
 @pytest.mark.parametrize("format", RENDERERS)
