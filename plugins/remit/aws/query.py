@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 import socket
 import time
@@ -23,6 +24,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import HTTPClientError
 from botocore.httpsession import URLLib3Session
+from botocore.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError
 
 from remit.aws.pace import Pace
@@ -38,6 +40,7 @@ PATIENCE = timedelta(minutes=10)
 
 _BACKOFF_BASE_SECONDS = 0.05
 _BACKOFF_CAP_SECONDS = 5.0
+_CHECK_SECONDS = 0.5
 _AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 """botocore sends head and body apart and leaves Nagle's algorithm on: each request would wait for
 the acknowledgement of its head, up to 40 ms."""
@@ -71,8 +74,8 @@ class RawQuery:
         if self._credentials is None:
             raise ConfigurationError("there are no AWS credentials")
         self._region = aws.region
-        self._url = endpoint
-        self._http = URLLib3Session(timeout=(3, 20), socket_options=_AT_ONCE)
+        self._url = endpoint.rstrip("/") + "/"  # the path, which a proxy wants to see
+        self._http = _http_session(aws, endpoint)
         self._stop = stop
         self._pace = pace or Pace()
         self._uniform = uniform
@@ -80,11 +83,15 @@ class RawQuery:
         self._monotonic = monotonic
 
     def pages(
-        self, request: Mapping[str, Any], start_key: Mapping[str, Any] | None = None
+        self,
+        request: Mapping[str, Any],
+        start_key: Mapping[str, Any] | None = None,
+        check: Callable[[], None] = lambda: None,
     ) -> Iterator[Page]:
         """Every page of a query, from `start_key` (exclusive) on.
 
-        A page that fails in passing is asked for again; the pages before it are not.
+        A page that fails in passing is asked for again; the pages before it are not. `check` is
+        called twice a second between two requests, at least once: what it raises ends the query.
 
         Raises:
             StoreUnavailable: a page failed time and again.
@@ -92,16 +99,16 @@ class RawQuery:
         """
         key = start_key
         while True:
-            page = self._page({**request, "ExclusiveStartKey": key} if key else dict(request))
+            page = self._page({**request, "ExclusiveStartKey": key} if key else request, check)
             yield page
             key = page.last_key
             if key is None:
                 return
 
-    def _page(self, request: dict[str, Any]) -> Page:
+    def _page(self, request: Mapping[str, Any], check: Callable[[], None]) -> Page:
         body = json.dumps({**request, "ReturnConsumedCapacity": "TOTAL"}).encode()
         if (seconds := self._pace.wait_seconds()) > 0:
-            self._wait(seconds)
+            self._wait(seconds, check)
         give_up_at = self._monotonic() + self._patience
         attempt = 0
         while True:
@@ -113,21 +120,27 @@ class RawQuery:
                 attempt += 1
                 if isinstance(error, Throttled):
                     self._pace.throttled()
-                self._back_off(attempt, error)
+                self._wait(self._back_off(attempt, error), check)
             else:
                 self._pace.took(page.capacity_units)
                 return page
 
-    def _back_off(self, attempt: int, error: StoreUnavailable) -> None:
-        """Full jitter: workers that were throttled together do not come back together."""
+    def _back_off(self, attempt: int, error: StoreUnavailable) -> float:
+        """The seconds to wait. Full jitter: workers that were throttled together do not come back
+        together."""
         doubled = _BACKOFF_BASE_SECONDS * 2 ** min(attempt, _DOUBLINGS)
         seconds = self._uniform(0, min(_BACKOFF_CAP_SECONDS, doubled))
         log.warning("page failed (attempt %d), next in %.2f s: %s", attempt, seconds, error)
-        self._wait(seconds)
+        return seconds
 
-    def _wait(self, seconds: float) -> None:
-        if self._stop.wait(seconds):
-            raise Interrupted("asked to stop while waiting for DynamoDB")
+    def _wait(self, seconds: float, check: Callable[[], None]) -> None:
+        while True:
+            check()
+            if self._stop.wait(min(seconds, _CHECK_SECONDS)):
+                raise Interrupted("asked to stop while waiting for DynamoDB")
+            seconds -= _CHECK_SECONDS
+            if seconds <= 0:
+                return
 
     def _send(self, body: bytes) -> Page:
         headers = {
@@ -146,6 +159,17 @@ class RawQuery:
         if response.status_code != 200:
             raise _refusal(response.status_code, content)
         return parse_page(content, response.headers.get("x-amz-crc32"))
+
+
+def _http_session(aws: Aws, endpoint: str) -> URLLib3Session:
+    """With the proxies and the certificates that botocore's own clients use."""
+    bundle = aws.session.get_config_variable("ca_bundle")
+    return URLLib3Session(
+        verify=bundle or os.environ.get("REQUESTS_CA_BUNDLE") or True,
+        proxies=get_environ_proxies(endpoint),
+        timeout=(3, 20),
+        socket_options=_AT_ONCE,
+    )
 
 
 def _refusal(status: int, content: bytes) -> RemitError:

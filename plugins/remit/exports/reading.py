@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
+from remit.aws.at_once import at_once
 from remit.aws.pace import Pace
 from remit.aws.pages import Page
 from remit.aws.prefetch import prefetched
 from remit.aws.query import RawQuery
+from remit.errors import Interrupted
 from remit.exports.density import PROBE_RECORDS, Probe
 from remit.exports.keyranges import (
     KeyRange,
@@ -62,11 +64,12 @@ class Reader:
     def pages(self, keys: KeyRange, check: Callable[[], None]) -> Iterator[Iterator[Page]]:
         """The pages of a range, read ahead; `check` may end the wait for the next one."""
         query = self._query(Pace(self._budget))
-        ahead = prefetched(query.pages(self._request(keys)), check=check)
-        try:
-            yield self._counted(ahead, keys)
-        finally:
-            ahead.close()
+        with _for_the_block(check) as wanted:
+            ahead = prefetched(query.pages(self._request(keys), check=wanted), check=check)
+            try:
+                yield self._counted(ahead, keys)
+            finally:
+                ahead.close()
 
     def _counted(self, pages: Iterator[Page], keys: KeyRange) -> Iterator[Page]:
         for page in pages:
@@ -85,19 +88,21 @@ class Reader:
         return None if key is None else key.get(self.source.range.name, {}).get("S")
 
     def probe_all(self, places: Sequence[datetime], check: Callable[[], None]) -> list[Probe]:
-        """Probe the index at several places of the work's span; `check` may end it between two.
+        """Probe the index at several places of the work's span; `check` may end it at any time.
 
         Raises:
             StoreUnavailable: a place could not be probed time and again.
         """
-        with ThreadPoolExecutor(_PROBES_AT_ONCE) as threads:
-            shares = [
-                threads.submit(self._probe_some, query, places[first::_PROBES_AT_ONCE], check)
-                for first, query in enumerate(self._probers)
-            ]
+        with _for_the_block(check) as wanted:
+            shares = at_once(
+                [
+                    partial(self._probe_some, query, places[first::_PROBES_AT_ONCE], wanted)
+                    for first, query in enumerate(self._probers)
+                ],
+                check,
+            )
         probes: list[Probe] = [Probe(0, None)] * len(places)
-        for first, share in enumerate(shares):
-            found, units = share.result()
+        for first, (found, units) in enumerate(shares):
             probes[first::_PROBES_AT_ONCE] = found
             self.capacity_units += units
         return probes
@@ -117,7 +122,7 @@ class Reader:
         for at in places:
             check()
             request = self._request(KeyRange(wall_clock(at), wall_clock(end)))
-            page = next(query.pages({**request, "Limit": PROBE_RECORDS}))
+            page = next(query.pages({**request, "Limit": PROBE_RECORDS}, check=check))
             last = self.range_text(page.last_key)
             probes.append(Probe(page.count, wall_clock_of(last, end) if last else None))
             units += page.capacity_units
@@ -129,3 +134,20 @@ class Reader:
 
     def _request(self, keys: KeyRange) -> dict[str, Any]:
         return query_for(self.source, self._table, self._work.job.merchant_id, keys)
+
+
+@contextmanager
+def _for_the_block(check: Callable[[], None]) -> Iterator[Callable[[], None]]:
+    """The check for threads that work for the block: it also ends those that outlast it, whose
+    requests nobody waits for any more."""
+    over = threading.Event()
+
+    def wanted() -> None:
+        if over.is_set():
+            raise Interrupted("nobody waits for it any more")
+        check()
+
+    try:
+        yield wanted
+    finally:
+        over.set()

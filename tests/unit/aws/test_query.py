@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -107,11 +108,13 @@ class Server:
 
 
 class Waits(Stop):
-    """Waits take no time: they are noted, and a clock moves on by them."""
+    """Waits take no time: they are noted, and a clock moves on by them. After a page that failed
+    they are as long as they may be."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seconds: list[float] = []
+        self.longest: list[float] = []
         self.now = 0.0
 
     def wait(self, seconds: float) -> bool:
@@ -119,14 +122,18 @@ class Waits(Stop):
         self.now += seconds
         return self.requested
 
+    def uniform(self, low: float, high: float) -> float:
+        self.longest.append(high)
+        return high
+
     def clock(self) -> float:
         return self.now
 
 
 def query_of(url: str, waits: Waits, aws: Aws | None = None, **options: Any) -> RawQuery:
-    """A query that always waits as long as it may."""
-    longest: dict[str, Any] = {"uniform": lambda low, high: high, "monotonic": waits.clock}
-    return RawQuery(aws or aws_at(url), url, waits, **{**longest, **options})
+    """A query whose waits are those."""
+    timed: dict[str, Any] = {"uniform": waits.uniform, "monotonic": waits.clock}
+    return RawQuery(aws or aws_at(url), url, waits, **{**timed, **options})
 
 
 Serve = Callable[..., Server]
@@ -237,7 +244,8 @@ def test_what_does_not_pass_is_an_outage_at_last(
     with pytest.raises(StoreUnavailable) as raised:
         list(query_of(server.url, waits, patience=timedelta(seconds=1)).pages(REQUEST))
     assert type(raised.value) is error
-    assert waits.seconds == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert waits.longest == pytest.approx([0.1, 0.2, 0.4, 0.8])
+    assert waits.now == pytest.approx(1.5)
     assert len(server.requests) == 5
 
 
@@ -245,7 +253,7 @@ def test_a_page_is_asked_for_as_long_as_the_patience_lasts(serve: Serve, waits: 
     server = serve(refusal("ThrottlingException"))
     with pytest.raises(Throttled, match="ThrottlingException"):
         list(query_of(server.url, waits).pages(REQUEST))
-    assert max(waits.seconds) == 5
+    assert max(waits.longest) == 5
     assert PATIENCE.total_seconds() <= waits.now < PATIENCE.total_seconds() + 5
 
 
@@ -275,7 +283,7 @@ def test_the_next_page_waits_for_what_the_last_one_took(serve: Serve, waits: Wai
     server = serve(page("a", last="a"), page("b", last="b"), page())
     pace = Pace(0.25, waits.clock)
     list(query_of(server.url, waits, pace=pace).pages(REQUEST))
-    assert waits.seconds == [2.0, 2.0]
+    assert waits.now == 4
 
 
 @pytest.mark.parametrize(
@@ -340,11 +348,57 @@ def test_a_stop_ends_the_wait_for_the_budget(serve: Serve, waits: Waits) -> None
     assert len(server.requests) == 1
 
 
+class _Lost(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("answers", "pace"),
+    [
+        ([refusal("ThrottlingException")], None),
+        ([page("a", last="a")], 0.05),
+    ],
+    ids=["failed", "budget"],
+)
+def test_a_check_looks_in_twice_a_second_while_a_page_is_waited_for(
+    serve: Serve, waits: Waits, answers: list[Answer], pace: float | None
+) -> None:
+    looks: list[float] = []
+
+    def check() -> None:
+        looks.append(waits.now)
+        if waits.now >= 7:
+            raise _Lost
+
+    server = serve(*answers)
+    query = query_of(server.url, waits, pace=Pace(pace, waits.clock))
+    with pytest.raises(_Lost):
+        list(query.pages(REQUEST, check=check))
+    assert max(after - before for before, after in pairwise(looks)) < 0.51
+    assert waits.now < 7.5
+
+
+def test_a_page_that_is_asked_for_again_at_once_is_checked_before(
+    serve: Serve, waits: Waits
+) -> None:
+    def check() -> None:
+        raise _Lost
+
+    server = serve(refusal("ThrottlingException"))
+    query = query_of(server.url, waits, uniform=lambda low, high: 0)
+    with pytest.raises(_Lost):
+        list(query.pages(REQUEST, check=check))
+    assert len(server.requests) == 1
+
+
 @dataclass
 class _Session:
     """A botocore session with these credentials."""
 
     credentials: Any
+
+    def get_config_variable(self, name: str) -> None:
+        assert name == "ca_bundle"
 
     def get_credentials(self) -> Any:
         return self.credentials
