@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 import botocore.session
 
-from benchmarks.export.dataset import SHAPES, TABLE, PaymentPages
+from benchmarks.export.dataset import TABLE, PaymentPages
+from benchmarks.export.shapes import SHAPES
 from benchmarks.standins.dynamodb.api import DynamoDb
 from benchmarks.standins.faults import FaultPlan, Faults
 from benchmarks.standins.http import Server
@@ -35,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     dynamodb = DynamoDb(faults=faults)
     with Server(dynamodb.handle, 0, "dynamodb") as server:
         apply(aws_at(server.url, options.s3), {})
-        pages = PaymentPages(options.rows, options.shape)
+        pages = PaymentPages(options.rows, options.shape, options.partitions)
         pages.warm_up(keep=options.keep)
         dynamodb.tables.mount(TABLE, pages)
         faults.plan = FaultPlan(**json.loads(options.faults))
@@ -55,6 +56,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.export.server", description=__doc__)
     parser.add_argument("--rows", type=int, required=True)
     parser.add_argument("--shape", choices=sorted(SHAPES), default="nested")
+    parser.add_argument("--partitions", type=int, default=1, help="of the index, see PaymentPages")
     parser.add_argument("--keep", action="store_true", help="all pages in memory, made before")
     parser.add_argument("--s3", required=True, metavar="URL", help="the stand-in for S3")
     parser.add_argument("--faults", default="{}", metavar="JSON", help="members of FaultPlan")
