@@ -96,5 +96,5 @@ def watched(connection: duckdb.DuckDBPyConnection, check: Callable[[], None]) ->
 
 def check_room(error: Exception) -> None:
     """Raise `OutOfRoom` if that is what DuckDB's error says."""
-    if any(text in str(error) for text in _NO_ROOM):
+    if str(error).startswith(_NO_ROOM):
         raise OutOfRoom(f"no room to work in: {error}") from error

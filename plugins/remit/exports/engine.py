@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import weakref
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -16,7 +18,7 @@ import pyarrow.compute as pc
 
 from remit.aws.plain_column import plain_json_column
 from remit.aws.plain_json import other_attributes
-from remit.errors import StoreUnavailable
+from remit.errors import ExportFailed, StoreUnavailable
 from remit.exports.decode import MACROS, pages_of, relation_of
 from remit.exports.duck import ROOM, Room, check_room, connect, watched
 from remit.exports.rejects import Rejects
@@ -28,14 +30,25 @@ BATCH_ROWS = 20_000
 
 BATCH_BYTES = 64 * 2**20
 
-RECENT_PAGES = 16
-"""Pages that are kept to look into: at a record that is suspect, for the page that DuckDB could not
-read. More than DuckDB has in hand, which is one for each thread."""
-
 _AHEAD = "20MB"
 """What DuckDB decodes ahead while a frame is rendered: two frames of half a kilobyte a row."""
 
 _THREADS = 2
+_LET_GO = 2 * _THREADS
+"""Pages that are kept when DuckDB has let go of them. It lets go of one that it could not read
+before the error is seen; meanwhile each other thread ends the page that it has."""
+
+_OF_DATA = (
+    "Conversion Error: ",
+    "Invalid Input Error: ",
+    "Not implemented Error: ",
+    "Out of Range Error: ",
+)
+"""How DuckDB's errors begin when SQL is right and a value is not what it takes. What an error was
+raised for has no other mark when it comes through Arrow."""
+
+_OF_CODE = "Python exception occurred"
+_READ_TWICE = "RecordBatchReader has already been consumed"
 _LINE = re.compile(r"LINE (\d+):")
 _PAGE = pa.schema([("_number", pa.int64()), ("_page", pa.string())])
 
@@ -83,7 +96,7 @@ def frames(
 
     Raises:
         Exception: whatever `check` raises.
-        ExportFailed: too many records cannot be read.
+        ExportFailed: too many records cannot be read, or the report's SQL does not take a value.
         OutOfRoom: what has to be sorted or added up does not fit.
         ReportError: the report's SQL is wrong.
         StoreUnavailable: a page is not JSON.
@@ -102,6 +115,7 @@ def frames(
             for feed in pages.values():
                 feed.check()
             check_room(error)
+            _check_sql(error, selection.report)
             raise
 
 
@@ -120,9 +134,7 @@ def check_report(report: Report) -> None:
         try:
             connection.sql(_query(selection)).fetchall()
         except duckdb.Error as error:
-            once = "a source is read once: to use it twice, put it into a WITH"
-            reason = f"{_reason(error)} ({once})"
-            raise ReportError(report.path, report.sql_line, reason) from error
+            raise _read_twice(error, report) from error
 
 
 def _create_view(
@@ -140,8 +152,33 @@ def _create_view(
         raise ReportError(file.path, file.sql_line + max(line, 1) - 1, _reason(error)) from error
 
 
-def _reason(error: duckdb.Error) -> str:
+def _check_sql(error: Exception, report: Report) -> None:
+    """Raise what DuckDB's error means if the report's SQL is at fault: it is no better when the
+    export is tried again."""
+    text = str(error)
+    if _READ_TWICE in text:
+        raise _read_twice(error, report) from error
+    if text.startswith(_OF_DATA) and _OF_CODE not in text:
+        # Not `from error`: that may hold a customer's text at full length.
+        raise ExportFailed(
+            "report_failed",
+            f"the report {report.name} does not take a value of these records: {_brief(error)}",
+        ) from None
+
+
+def _read_twice(error: Exception, report: Report) -> ReportError:
+    once = "a source is read once: to use it twice, put it into a WITH"
+    return ReportError(report.path, report.sql_line, f"{_reason(error)} ({once})")
+
+
+def _reason(error: Exception) -> str:
     return str(error).partition("\n\nLINE")[0].replace("\n", " ")
+
+
+def _brief(error: Exception) -> str:
+    """The reason's two ends: in between is the value, which may be long."""
+    reason = _reason(error)
+    return reason if len(reason) <= 200 else f"{reason[:100]} … {reason[-80:]}"
 
 
 def _check_columns(connection: duckdb.DuckDBPyConnection, report: Report) -> None:
@@ -165,40 +202,53 @@ def _query(selection: Selection) -> str:
 
 
 class _Feed:
-    """The pages, as DuckDB pulls them; keeps the error that DuckDB would turn into its own."""
+    """The pages, as DuckDB pulls them; keeps the error that DuckDB would turn into its own.
+
+    A page is kept while DuckDB has it. How many pages others are ahead of one says nothing: a
+    thread may judge a page full of suspects while another reads a hundred.
+    """
 
     def __init__(self, pages: Iterable[bytes]) -> None:
         self._pages = pages
-        self._recent: dict[int, bytes] = {}
+        self._held: dict[int, bytes] = {}
+        self._let_go: deque[bytes] = deque(maxlen=_LET_GO)
         self._error: Exception | None = None
 
     def __iter__(self) -> Iterator[Any]:
         try:
             for number, page in enumerate(self._pages):
-                self._recent[number] = page
-                self._recent.pop(number - RECENT_PAGES, None)
-                yield _batch(number, page)
+                yield _batch(number, self._hold(number, page))
         except Exception as error:
             self._error = error
             raise
 
+    def _hold(self, number: int, page: bytes) -> memoryview:
+        """A view of a page, which is kept for as long as the view lives."""
+        view = memoryview(page)
+        self._held[number] = page
+        weakref.finalize(view, self._release, number).atexit = False
+        return view
+
+    def _release(self, number: int) -> None:
+        self._let_go.append(self._held.pop(number))
+
     def page(self, number: int) -> bytes:
-        """One of the recent pages."""
-        return self._recent[number]
+        """A page that DuckDB has."""
+        return self._held[number]
 
     def check(self) -> None:
         """Raise what the source of the pages raised, or what is wrong with a page."""
         if self._error is not None:
             raise self._error from None
-        for page in self._recent.values():
+        for page in [*self._held.values(), *self._let_go]:
             try:
                 msgspec.json.decode(page)
             except (msgspec.DecodeError, UnicodeDecodeError) as error:
                 raise StoreUnavailable(f"a page is not JSON: {error}") from None
 
 
-def _batch(number: int, page: bytes) -> Any:
-    """A page as a batch of one row, without a copy."""
+def _batch(number: int, page: memoryview) -> Any:
+    """A page as a batch of one row, without a copy: the view lives as long as the batch."""
     edges = pa.py_buffer(b"\0\0\0\0" + len(page).to_bytes(4, "little"))
     text = pa.StringArray.from_buffers(1, edges, pa.py_buffer(page))
     return pa.record_batch([pa.array([number], pa.int64()), text], schema=_PAGE)

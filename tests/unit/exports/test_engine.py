@@ -19,9 +19,9 @@ import pytest
 
 from remit.errors import ExportFailed, OutOfRoom, StoreUnavailable
 from remit.exports.duck import Room, connect
-from remit.exports.engine import RECENT_PAGES, Selection, _Feed, _prepare, frames
+from remit.exports.engine import Selection, _Feed, _prepare, frames
 from remit.exports.rejects import Rejects
-from remit.exports.reports import FILTERS, load_report
+from remit.exports.reports import FILTERS, ReportError, load_report
 from remit.exports.request import TimeRange, parse_request
 from remit.settings import REPORTS_DIRECTORY
 from tests.support.exports import REPORTS, request_values
@@ -303,10 +303,10 @@ def test_a_page_that_is_not_json_is_an_outage(garbage: bytes, before: int) -> No
 
 
 def test_suspects_are_looked_up_in_the_page_that_they_are_in() -> None:
-    """Far more pages than are kept, of all sizes, with a suspect at another place of each."""
+    """Pages of all sizes, with a suspect at another place of each."""
     found_pages, bad = [], set()
     number = 0
-    for size in range(1, 8 * RECENT_PAGES):
+    for size in range(1, 128):
         records = []
         for position in range(size):
             odd = position == size // 2
@@ -324,6 +324,46 @@ def test_suspects_are_looked_up_in_the_page_that_they_are_in() -> None:
     assert set(found.column("payment_id")) == {f"pay-{n:06d}" for n in range(number)} - bad
 
 
+NULLS = {"updatedAt": {"NULL": True}, "customerID": {"NULL": True}}
+"""What makes a record suspect, and lets it pass."""
+
+
+def test_a_page_of_suspects_is_there_until_the_last_is_judged_however_far_others_are() -> None:
+    slow = page(*(record(number, **NULLS) for number in range(2600)))
+    quick = page(*(record(number, description={"S": "x" * 390_000}) for number in range(2)))
+    feed = [slow if number in (20, 60) else quick for number in range(100)]
+
+    found = exported(selection(columns=["payment_id"]), *feed)
+
+    assert (len(found.rows), found.rejected) == (2 * 2600 + 98 * 2, {})
+
+
+def test_pages_of_a_few_suspects_are_there_until_they_are_judged() -> None:
+    feed = [
+        page(*(record(number, **NULLS if at % 7 == 0 else {}) for number in range(1 + at % 5)))
+        for at in range(3000)
+    ]
+    assert len(exported(selection(columns=["payment_id"]), *feed).rows) == 9000
+
+
+def test_a_page_is_kept_as_long_as_its_batch() -> None:
+    feed = _Feed([b"one", b"two"])
+    first, second = feed
+    assert (feed.page(0), feed.page(1)) == (b"one", b"two")
+    del first
+    with pytest.raises(KeyError):
+        feed.page(0)
+    assert feed.page(1) == b"two"
+    assert second.num_rows == 1
+
+
+def test_a_page_that_is_not_json_is_found_however_far_others_are() -> None:
+    """It takes long to read to the end of this one, where it breaks off."""
+    bad = page(*(record(number) for number in range(30_000)))[:-1]
+    with pytest.raises(StoreUnavailable, match="a page is not JSON"):
+        exported(selection(), *pages(50, 1), bad, *pages(2000, 1))
+
+
 def test_a_report_reads_a_source_twice_through_a_with(tmp_path: Path) -> None:
     report = report_of(
         tmp_path,
@@ -332,6 +372,57 @@ def test_a_report_reads_a_source_twice_through_a_with(tmp_path: Path) -> None:
     )
     found = exported(selection(report), page(record(1), record(2, amount={"N": "2000"})))
     assert found.column("id") == ["pay-000002"]
+
+
+def test_a_report_that_reads_a_source_twice_is_wrong(tmp_path: Path) -> None:
+    twice = "SELECT id FROM payments WHERE amount = (SELECT max(amount) FROM payments)"
+    report = report_of(tmp_path, twice, "id text")
+    with pytest.raises(ReportError, match=r"mine\.sql:7: .*a source is read once"):
+        exported(selection(report), page(record(1)))
+
+
+@pytest.mark.parametrize(
+    ("sql", "column", "reason"),
+    [
+        ("description::BIGINT", "integer [1]", "Conversion Error: Could not convert string 'ord"),
+        ("amount + 9223372036854775807", "integer [1]", "Out of Range Error: Overflow in addition"),
+        ("amount // (amount - amount)", "integer [1]", "Invalid Input Error: Division by zero"),
+        ("description ->> '$.a'", "text", "Invalid Input Error: Malformed JSON"),
+    ],
+)
+@pytest.mark.parametrize("before", [0, 40])
+def test_a_value_that_the_sql_does_not_take_fails_the_export(
+    tmp_path: Path, sql: str, column: str, reason: str, before: int
+) -> None:
+    """Before the first frame, which DuckDB raises, and after it, which Arrow raises."""
+    report = report_of(
+        tmp_path,
+        f"SELECT CASE WHEN status = 'odd' THEN {sql} END AS a FROM payments",
+        f"a {column}",
+    )
+    feed = [*pages(before, 2000), page(record(status={"S": "odd"}))]
+    with pytest.raises(ExportFailed) as caught:
+        exported(selection(report), *feed)
+    assert caught.value.code == "report_failed"
+    said = f"the report mine does not take a value of these records: {reason}"
+    assert str(caught.value).startswith(said)
+
+
+def test_a_sum_that_is_too_large_fails_the_export() -> None:
+    large = {"amount": {"N": str(9 * 10**18)}}
+    with pytest.raises(ExportFailed, match=r"the report daily_summary .* out of range") as caught:
+        exported(selection("daily_summary"), page(record(1, **large), record(2, **large)))
+    assert caught.value.code == "report_failed"
+
+
+def test_of_a_long_value_only_the_beginning_is_told(tmp_path: Path) -> None:
+    report = report_of(tmp_path, "SELECT description::BIGINT AS a FROM payments", "a integer [1]")
+    secret = {"S": "IO Error\n" + "4111 " * 60_000}
+    with pytest.raises(ExportFailed) as caught:
+        exported(selection(report), page(record(description=secret)))
+    assert len(str(caught.value)) < 300
+    assert str(caught.value).count("4111") < 20
+    assert str(caught.value).endswith("from source column description")
 
 
 SORTED = "SELECT id FROM payments ORDER BY md5(id)"
