@@ -23,6 +23,7 @@ class Page:
 
 class _Envelope(msgspec.Struct):
     Count: int
+    Items: list[msgspec.Raw]
     ConsumedCapacity: dict[str, Any] | None = None
     LastEvaluatedKey: dict[str, Any] | None = None
 
