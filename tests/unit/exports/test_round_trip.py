@@ -199,11 +199,6 @@ def unescaped(text: str) -> str:
     return re.sub(r"_x([0-9A-F]{4})_", lambda match: chr(int(match[1], 16)), text)
 
 
-def unguarded(cell: str) -> str:
-    """JSON without the apostrophe that keeps a spreadsheet from running it."""
-    return cell[1:] if cell[:1] == "'" else cell
-
-
 def guarded(text: str) -> str:
     return f"'{text}" if text.startswith(tuple(FORMULA_STARTS)) else text
 
@@ -218,7 +213,7 @@ READ: Mapping[str, Mapping[str, Callable[[Any], Any]]] = {
         "integer": Decimal,
         "major": Decimal,
         "timestamp": datetime.fromisoformat,
-        "json": lambda cell: exact_json(unguarded(cell)),
+        "json": exact_json,
     },
     "json": {
         "text": as_it_is,

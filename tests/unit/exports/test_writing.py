@@ -12,21 +12,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from remit.aws.multipart import part_size
-from remit.aws.objects import ObjectWriter, StoredObject, Target
-from remit.errors import ExportFailed, LeaseLost
-from remit.exports.render import RENDERERS
+from remit.aws.objects import ObjectWriter, StoredObject, Target, UploadGone
+from remit.errors import ExportFailed, LeaseLost, StoreUnavailable
+from remit.exports.render import RENDERERS, parquet
 from remit.exports.slices import Part
 from remit.exports.writing import Form, PartWriter
 from tests.unit.exports.building import COLUMNS, frame, row
 from tests.unit.exports.files import READERS, csv_rows
 
 NAMES = [column.name for column in COLUMNS]
+TEXT_AND_COMPRESSION = [("csv", "gzip"), ("json", "zstd")]
 
 
 class Objects:
-    """A store in memory: what was committed is visible, what was aborted is not."""
+    """A store in memory: what was committed is visible, what was aborted is not. An object that has
+    more bytes than there is room for raises the error."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 2**30, error: Exception | None = None) -> None:
+        self.room = room
+        self.error = error
         self.visible: dict[int, bytes] = {}
         self.opened: list[_Object] = []
 
@@ -51,6 +55,14 @@ class _Object(io.BytesIO):
     @property
     def bytes_written(self) -> int:
         return len(self.getvalue())
+
+    def write(self, data: Any, /) -> int:
+        if (
+            self._store.error is not None
+            and self.tell() + memoryview(data).nbytes > self._store.room
+        ):
+            raise self._store.error
+        return super().write(data)
 
     def commit(self) -> StoredObject:
         assert self.part not in self._store.visible
@@ -217,7 +229,7 @@ def test_what_is_raised_between_two_files_aborts_none(frames: list[int]) -> None
 
 @pytest.mark.parametrize(
     ("format", "compression"),
-    [("csv", "gzip"), ("json", "zstd"), ("parquet", "none"), ("xlsx", "none")],
+    [*TEXT_AND_COMPRESSION, ("parquet", "none"), ("xlsx", "none")],
 )
 def test_what_ends_after_an_abort_reaches_nothing(format: str, compression: str) -> None:
     """Compressors and Parquet's writer write their ends, as late as they are collected."""
@@ -236,6 +248,24 @@ def test_what_ends_after_an_abort_reaches_nothing(format: str, compression: str)
     gc.collect()
 
     assert s3.mock_calls == []
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("slow"), UploadGone("gone"), LeaseLost()], ids=repr
+)
+@pytest.mark.parametrize(
+    ("format", "compression"), [*((one, "none") for one in RENDERERS), *TEXT_AND_COMPRESSION]
+)
+def test_what_the_store_raises_comes_out_as_it_is_and_nothing_is_visible(
+    format: str, compression: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "ROW_GROUP_ROWS", 1000)
+    objects = Objects(room=5_000, error=error)
+    with pytest.raises(type(error)) as caught:
+        write(objects, 3000, 3000, format=format, compression=compression)
+    assert caught.value is error
+    assert objects.visible == {}
+    assert objects.aborted == [0]
 
 
 @pytest.mark.parametrize("format", RENDERERS)

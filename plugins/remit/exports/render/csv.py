@@ -5,7 +5,8 @@ empty text (`""`) and a missing value (nothing between the commas) differ, and a
 float of each bare number makes none of an amount in major units.
 
 A spreadsheet runs text that begins like a formula. Such text gets a leading apostrophe, as OWASP
-advises (https://owasp.org/www-community/attacks/CSV_Injection); numbers never do: -70 stays -70.
+advises (https://owasp.org/www-community/attacks/CSV_Injection); numbers never do: -70 stays -70,
+also as JSON, which begins with no other character of a formula than the sign of a number.
 """
 
 from __future__ import annotations
@@ -25,12 +26,9 @@ FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001 - the last four are th
 _FORMULA_START = "^[" + "".join(rf"\x{{{ord(one):X}}}" for one in FORMULA_STARTS) + "]"
 _FIRST_BYTES = np.zeros(256, bool)
 _FIRST_BYTES[[one.encode()[0] for one in FORMULA_STARTS]] = True
-_FREE_TEXT = frozenset({"text", "json", "attribute", "attributes"})
 _BARE = frozenset({"integer", "boolean"})
-_OPTIONS = arrow_csv.WriteOptions(
-    include_header=False, quoting_style="needed", eol="\r\n", batch_size=2048
-)
-"""What Arrow deems to need quotes is every text, and nothing else."""
+_WRITE_BYTES = 2**20
+_MOST_ROWS_OF_A_WRITE = 2048
 
 
 class CsvRenderer(Renderer):
@@ -50,10 +48,23 @@ class CsvRenderer(Renderer):
         table = table_of(frame, with_currencies(self._columns)).combine_chunks()
         cells = [_cells(column, table) for column in self._columns]
         names = [column.name for column in self._columns]
-        arrow_csv.write_csv(pa.Table.from_arrays(cells, names), self._sink, _OPTIONS)
+        cells_table = pa.Table.from_arrays(cells, names)
+        arrow_csv.write_csv(cells_table, self._sink, _options(cells_table))
 
     def finish(self) -> None:
         """CSV has no end."""
+
+
+def _options(table: pa.Table) -> arrow_csv.WriteOptions:
+    """What Arrow deems to need quotes is every text, and nothing else. It makes the text of a
+    batch in memory and writes that in one go."""
+    rows = table.num_rows * _WRITE_BYTES // max(table.nbytes, 1)
+    return arrow_csv.WriteOptions(
+        include_header=False,
+        quoting_style="needed",
+        eol="\r\n",
+        batch_size=min(max(rows, 1), _MOST_ROWS_OF_A_WRITE),
+    )
 
 
 def _cells(column: Column, table: pa.Table) -> pa.Array:
@@ -61,7 +72,7 @@ def _cells(column: Column, table: pa.Table) -> pa.Array:
     if column.type in _BARE:
         return table.column(column.name)
     texts = text_of(column, table)
-    return _guarded(texts) if column.type in _FREE_TEXT else texts
+    return _guarded(texts) if column.type == "text" else texts
 
 
 def _guarded(texts: pa.Array) -> pa.Array:

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given, settings
 from pyarrow import csv as arrow_csv
 
-from remit.exports.render.csv import FORMULA_STARTS
+from remit.aws.objects import UploadGone
+from remit.errors import LeaseLost, StoreUnavailable
+from remit.exports.render.csv import FORMULA_STARTS, CsvRenderer
 from remit.exports.reports import Column
 from tests.unit.exports.building import COLUMNS, MISSING_ROW, frame, rendered, row
 from tests.unit.exports.render.rows import ROWS, shown
 
 NAMES = ",".join(column.name for column in COLUMNS)
-FREE_TEXT = ("text", "json", "attribute", "attributes")
+JSON = ("json", "attribute", "attributes")
 NAME = (Column("name", "text"),)
 
 
@@ -93,11 +95,14 @@ def test_the_characters_that_start_a_formula_are_these() -> None:
     assert set(FORMULA_STARTS) == {*"=+-@\t\r\n", *full_width}
 
 
-@pytest.mark.parametrize("type", FREE_TEXT)
-def test_every_column_of_free_text_is_guarded(type: str) -> None:
+@pytest.mark.parametrize("type", JSON)
+@pytest.mark.parametrize("text", ["-70", "-0.5E+3", '"=1+1"', '{"=1":"-1"}', "[-1]", "true"])
+def test_json_is_no_formula_and_stays_as_it_is(type: str, text: str) -> None:
+    """It begins with a brace, a bracket, a quote, a letter, or as a number does."""
     columns = (Column("free", type),)
-    content = rendered("csv", frame([{"free": "-5"}, {"free": "=A1"}], columns), columns=columns)
-    assert content == b'free\r\n"\'-5"\r\n"\'=A1"\r\n'
+    content = rendered("csv", frame([{"free": text}], columns), columns=columns)
+    ((cell,),) = csv.reader(content.decode().split("\r\n")[1:-1], strict=True)
+    assert cell == text
 
 
 def test_a_formula_among_harmless_texts_is_the_one_that_is_guarded() -> None:
@@ -149,7 +154,7 @@ def test_pythons_reader_reads_back_what_was_written(rows: list[dict[str, Any]]) 
             cell = cells[column.name]
             if value is None:
                 assert cell == ""
-            elif column.type in FREE_TEXT:
+            elif column.type == "text":
                 assert cell == guarded(value)
             else:
                 assert cell == exact(column, values)
@@ -185,3 +190,63 @@ def test_the_guard_takes_arrays_that_begin_in_the_middle_of_others() -> None:
             part = texts[first:last]
             given = part.to_pylist()
             assert _guarded(part).to_pylist() == [one and guarded(one) for one in given]
+
+
+class Sink(io.RawIOBase):
+    """Notes the sizes of what it takes, and raises once it has taken so many writes."""
+
+    def __init__(self, error: Exception | None = None, after: int = 2) -> None:
+        self.sizes: list[int] = []
+        self._error = error
+        self._after = after
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        if self._error is not None and len(self.sizes) == self._after:
+            raise self._error
+        self.sizes.append(memoryview(data).nbytes)
+        return self.sizes[-1]
+
+
+def sizes(count: int, width: int) -> list[int]:
+    """The sizes of the writes of so many rows of a text of so many bytes."""
+    sink = Sink()
+    renderer = CsvRenderer(sink, NAME, first=False)
+    renderer.write(frame([{"name": "x" * width}] * count, NAME))
+    assert sum(sink.sizes) == count * (width + 4)
+    assert not sink.closed
+    return sink.sizes
+
+
+@pytest.mark.parametrize(
+    ("count", "width", "writes"),
+    [(20_000, 100, 10), (200, 100_000, 20), (100, 400_000, 50), (3, 3_000_000, 3), (0, 0, 0)],
+)
+def test_a_write_has_many_narrow_rows_or_a_few_wide_ones(
+    count: int, width: int, writes: int
+) -> None:
+    found = sizes(count, width)
+    assert len(found) == writes
+    assert max(found, default=0) < max(1.1 * 2**20, width + 5)
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("slow"), UploadGone("gone"), LeaseLost(), OSError("reset")], ids=str
+)
+def test_what_the_sink_raises_comes_out_as_it_is(error: Exception) -> None:
+    renderer = CsvRenderer(Sink(error), NAME, first=True)
+    with pytest.raises(type(error)) as caught:
+        renderer.write(frame([{"name": "x"}] * 10_000, NAME))
+    assert caught.value is error
+
+
+def test_a_reader_that_makes_floats_of_what_is_bare_leaves_amounts_exact() -> None:
+    columns = [column for column in COLUMNS if column.type != "boolean"]
+    content = rendered("csv", frame([row()]), columns=columns).decode()
+    (cells,) = csv.reader(content.split("\r\n")[1:-1], quoting=csv.QUOTE_NONNUMERIC)
+    read_back = dict(zip((column.name for column in columns), cells, strict=True))
+    assert read_back["amount_minor"] == -70.0
+    assert read_back["amount"] == "-0.70"
+    assert read_back["created_at_utc"] == "2026-01-31T23:59:59.000001Z"
