@@ -1,17 +1,22 @@
 """DuckDB connections that compute and reach nothing outside: no files, network, extensions.
 
 What does not fit into memory (a sort, a large aggregate) is spilled into a folder of the
-connection's own. A sort holds some 120,000 rows at a time, however much it spills: rows of more
-than 2 KB do not fit into the memory there is.
+connection's own; what killed processes have spilled is removed by the next connection. A sort holds
+some 120,000 rows at a time, however much it spills: rows of more than 2 KB do not fit into the
+memory there is.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -41,6 +46,7 @@ _CLOSED: Mapping[str, Any] = {
 }
 
 _CHECK_SECONDS = 0.5
+_SPILL = "remit-spill-"
 
 _NO_ROOM = ("Out of Memory Error", "IO Error")
 """How DuckDB's errors begin when memory and the spill folder, or its disk, are full. Errors that
@@ -49,8 +55,12 @@ come through Arrow have no other mark."""
 
 @contextmanager
 def connect(threads: int, room: Room = ROOM) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A new in-memory database, in UTC, for the length of the block."""
-    with tempfile.TemporaryDirectory(prefix="remit-spill-") as folder:
+    """A new in-memory database, in UTC, for the length of the block.
+
+    Raises:
+        OutOfRoom: there is no place to spill to.
+    """
+    with _spill_folder() as folder:
         config = {
             **_CLOSED,
             "threads": threads,
@@ -65,21 +75,61 @@ def connect(threads: int, room: Room = ROOM) -> Iterator[duckdb.DuckDBPyConnecti
 
 
 @contextmanager
-def watched(connection: duckdb.DuckDBPyConnection, check: Callable[[], None]) -> Iterator[None]:
+def _spill_folder() -> Iterator[str]:
+    """A new folder, locked while its process lives: one that is not locked has been left behind."""
+    try:
+        _sweep()
+        folder = tempfile.TemporaryDirectory(prefix=_SPILL)
+        lock = os.open(folder.name, os.O_RDONLY)
+    except OSError as error:
+        raise OutOfRoom(f"no room to work in: {error}") from error
+    try:
+        with suppress(OSError):  # a file system without locks, where nothing is swept either
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with folder as path:
+            yield path
+    finally:
+        os.close(lock)
+
+
+def _sweep() -> None:
+    """Remove the folders whose process was killed: each may hold gigabytes."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SPILL}*"):
+        with suppress(OSError):  # in use, another user's, gone
+            _remove_unlocked(folder)
+
+
+def _remove_unlocked(folder: Path) -> None:
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if any(folder.iterdir()):  # a new one is empty until it is locked
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def watched(
+    connection: duckdb.DuckDBPyConnection,
+    check: Callable[[], None],
+    every_seconds: float = _CHECK_SECONDS,
+) -> Iterator[None]:
     """Call `check` twice a second while the block runs, from a thread of its own. What it raises
     interrupts the connection's query, which may compute for long without yielding a row, and is
-    raised in place of DuckDB's error."""
+    raised in place of DuckDB's error, or at the end of the block."""
     over = threading.Event()
     raised: list[Exception] = []
 
     def watch() -> None:
-        while not over.wait(_CHECK_SECONDS):
+        while not over.wait(every_seconds):
             try:
-                check()
+                if not raised:
+                    check()
             except Exception as error:  # noqa: BLE001 - handed over to the block
                 raised.append(error)
+            if raised:  # time and again: between two queries there is nothing to interrupt
                 connection.interrupt()
-                return
 
     thread = threading.Thread(target=watch, name="watch", daemon=True)
     thread.start()
@@ -92,6 +142,8 @@ def watched(connection: duckdb.DuckDBPyConnection, check: Callable[[], None]) ->
     finally:
         over.set()
         thread.join()
+    if raised:
+        raise raised[0]
 
 
 def check_room(error: Exception) -> None:
