@@ -21,13 +21,17 @@ from remit.exports.render.arrow import table_of
 from remit.exports.render.base import Renderer
 from remit.exports.render.cells import text_of, with_currencies
 
+MOST_BYTES = 64 * 2**20
+"""Bytes of the values of one file, as Arrow holds them. Until the file is written it takes up to
+seven times as many."""
+
 _EXACT_DIGITS = 15
-_MOST_CHARACTERS = 32_767  # of one cell: Excel's limit
+_MOST_CHARACTERS = 32_767  # of one cell: Excel's limit, which counts them in UTF-16
 _CREATED = datetime(2000, 1, 1, tzinfo=UTC)  # not the clock's: the same rows are the same bytes
 
 
 class XlsxRenderer(Renderer):
-    """Renders XLSX; the whole file stays in memory until the end."""
+    """Renders XLSX; the whole file stays in memory until the end, so its size is limited."""
 
     extension = "xlsx"
     content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -47,13 +51,18 @@ class XlsxRenderer(Renderer):
         self._blank = self._book.add_format()
         self._sheet = self._book.add_worksheet("Export")
         self._sheet.freeze_panes(1, 0)
-        self._row = 0
+        self._row = self._bytes = 0
         for position, column in enumerate(self._columns):
             self._sheet.write_string(0, position, column.name)
 
     def write(self, frame: pd.DataFrame) -> None:
-        """Render one frame."""
+        """Render one frame.
+
+        Raises:
+            ExportFailed: the file would be too large, or a text is too long for a cell.
+        """
         table = table_of(frame, with_currencies(self._columns))
+        self._take(table.nbytes)
         texts = [text_of(column, table).to_pylist() for column in self._columns]
         for row in zip(*texts, strict=True):
             self._row += 1
@@ -63,6 +72,15 @@ class XlsxRenderer(Renderer):
                 if text is not None:
                     _WRITE.get(column.type, _write_text)(self._sheet, self._row, position, text)
 
+    def _take(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > MOST_BYTES:
+            raise ExportFailed(
+                "too_many_bytes",
+                f"an xlsx file holds at most {MOST_BYTES >> 20} MB of values: ask for a shorter "
+                "range, for a small split_rows, for fewer columns, or for csv, json or parquet",
+            )
+
     def finish(self) -> None:
         """Write the file."""
         self._book.close()
@@ -70,10 +88,10 @@ class XlsxRenderer(Renderer):
 
 
 def _write_text(sheet: Any, row: int, position: int, text: str) -> None:
-    if len(text) > _MOST_CHARACTERS:
+    if (length := _length(text)) > _MOST_CHARACTERS:
         raise ExportFailed(
             "cell_too_long",
-            f"row {row} has a text of {len(text)} characters, and an xlsx cell holds at most "
+            f"row {row} has a text of {length} characters, and an xlsx cell holds at most "
             f"{_MOST_CHARACTERS}: ask for csv, json or parquet, or leave the column out",
         )
     if text.startswith("<r>") and text.endswith("</r>"):
@@ -82,6 +100,11 @@ def _write_text(sheet: Any, row: int, position: int, text: str) -> None:
         sheet.write_rich_string(row, position, text[:1], text[1:2], text[2:])
     else:
         sheet.write_string(row, position, text)
+
+
+def _length(text: str) -> int:
+    """How long Excel finds a text: in UTF-16, where what is beyond U+FFFF counts twice."""
+    return len(text.encode("utf-16-le")) // 2
 
 
 def _write_number(sheet: Any, row: int, position: int, text: str) -> None:

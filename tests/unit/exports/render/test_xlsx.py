@@ -15,6 +15,7 @@ from hypothesis import given, settings
 
 from remit.errors import ExportFailed
 from remit.exports.render import RENDERERS
+from remit.exports.render import xlsx as module
 from remit.exports.reports import Column
 from tests.unit.exports.building import COLUMNS, MISSING_ROW, frame, rendered, row
 from tests.unit.exports.render.rows import ROWS, shown
@@ -193,6 +194,30 @@ def test_a_text_that_no_cell_holds_is_refused_by_its_row() -> None:
 
     assert caught.value.code == "cell_too_long"
     assert "ask for csv, json or parquet" in str(caught.value)
+
+
+@pytest.mark.parametrize("wide", ["\U0001f600", "\U00010000", "\U0010ffff"])
+def test_a_character_beyond_the_first_65536_counts_as_two(wide: str) -> None:
+    """As in Excel, which takes a file with a longer text for damaged."""
+    assert texts(wide * 16_383 + "x") == [wide * 16_383 + "x"]
+    assert texts("\uffff" * 32_767) == ["\uffff" * 32_767]
+    with pytest.raises(ExportFailed, match="a text of 32768 characters"):
+        texts(wide * 16_384)
+
+
+def test_more_bytes_than_a_file_may_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_BYTES", 2**20)
+    wide = frame([{"name": "x" * 10_000}] * 50, NAME)
+    assert len(cells(wide, wide, columns=NAME)) == 100
+
+    with pytest.raises(ExportFailed, match=r"at most 1 MB of values.* split_rows") as caught:
+        cells(wide, wide, wide, columns=NAME)
+
+    assert caught.value.code == "too_many_bytes"
+
+
+def test_as_many_usual_rows_as_a_file_holds_are_within_its_bytes() -> None:
+    assert 600 * (RENDERERS["xlsx"].max_rows or 0) <= module.MOST_BYTES
 
 
 def test_only_so_many_rows_are_meant_to_be_in_one_file() -> None:
