@@ -39,7 +39,7 @@ class Rendering:
         """Render everything. `progress` is told rows and bytes by now, after each page that is
         taken and each frame that is written: what it raises ends the work."""
         work = self._work
-        transform = load_transform(self._services.settings.transform)
+        transform = load_transform(self._services.settings.transform, work.columns)
         contents = {name: self._contents(pages, progress) for name, pages in feeds.items()}
 
         def check() -> None:

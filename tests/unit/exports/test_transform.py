@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tests.unit.exports.building import exported, page, record, selection
 from tests.unit.exports.files import READERS
 
 DEPLOYMENT = """
+from decimal import Decimal
+
 import pandas as pd
 
 NUMBER = 7
@@ -66,6 +69,36 @@ def lists(frame):
 def half_a_character(frame):
     return frame.assign(customer_id=pd.Series(["\\ud800"] * len(frame), dtype=object))
 
+def with_amounts(frame, amounts):
+    return frame.assign(amount_major=pd.Series(map(Decimal, amounts), frame.index, object))
+
+def whole(frame):
+    return with_amounts(frame, ["20.00", "5"])
+
+def halves(frame):
+    return with_amounts(frame, ["19.99", "9.995"])
+
+def yen(frame):
+    return frame.assign(currency="JPY")
+
+def whole_yen(frame):
+    return with_amounts(frame, ["19", "5"]).assign(currency="jpy")
+
+def fils(frame):
+    return with_amounts(frame, ["19.995", "5"]).assign(currency="KWD")
+
+def unknown(frame):
+    return with_amounts(frame, ["19.9951", "5"]).assign(currency="XXX")
+
+def no_currency(frame):
+    return with_amounts(frame, ["19.9951", "5"]).assign(currency=None)
+
+def floats(frame):
+    return frame.assign(amount_major=frame["amount_major"].astype("double[pyarrow]"))
+
+def plain_floats(frame):
+    return frame.assign(amount_major=1.5)
+
 def nothing(frame):
     frame["customer_id"] = "***"
 
@@ -99,7 +132,8 @@ def payments() -> pd.DataFrame:
 
 def rows(name: str, format: str) -> list[dict[str, Any]]:
     """The rows of a file of payments, made with a transform."""
-    wanted, transform = selection(), load_transform(name)
+    wanted = selection()
+    transform = load_transform(name, wanted.columns)
     sink = io.BytesIO()
     renderer = RENDERERS[format](sink, wanted.columns, first=True, sort=wanted.report.sort)
     renderer.write(transform(payments().copy()))
@@ -157,6 +191,48 @@ def test_a_column_that_is_gone_or_of_another_type_is_named(
         rows(f"deployment:{function}", format)
 
 
+@pytest.mark.parametrize("format", RENDERERS)
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        ("halves", r"amount_major is 9\.9950 USD, which has 2 decimals"),
+        ("yen", r"amount_major is 19\.9900 JPY, which has 0 decimals"),
+        ("floats", r"amount_major is of floats \(double\[pyarrow\]\)"),
+        ("plain_floats", r"amount_major is of floats \(float64\)"),
+    ],
+)
+def test_an_amount_that_would_have_to_be_cut_is_refused(
+    function: str, reason: str, format: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^deployment:{function}, .*{reason}"):
+        rows(f"deployment:{function}", format)
+
+
+@pytest.mark.parametrize("format", RENDERERS)
+@pytest.mark.parametrize(
+    ("function", "amounts"),
+    [
+        ("whole", ["20.00", "5.00"]),
+        ("whole_yen", ["19", "5"]),
+        ("fils", ["19.995", "5.000"]),
+        ("unknown", ["19.9951", "5.0000"]),
+        ("no_currency", ["19.9951", "5.0000"]),
+    ],
+)
+def test_an_amount_with_the_decimals_of_its_currency_is_written(
+    function: str, amounts: list[str], format: str
+) -> None:
+    found = rows(f"deployment:{function}", format)
+    assert [Decimal(str(one["amount_major"])) for one in found] == [*map(Decimal, amounts)]
+
+
+def test_a_currency_that_is_not_in_the_file_counts_too() -> None:
+    wanted = selection(columns=["amount_major"])
+    (frame,) = exported(wanted, PAGE).frames
+    with pytest.raises(ConfigurationError, match=r"19\.9900 JPY"):
+        load_transform("deployment:yen", wanted.columns)(frame)
+
+
 def test_an_amount_of_another_type_is_no_total_either() -> None:
     wrong = payments().assign(amount_major="a lot")
     with pytest.raises(ConfigurationError, match=r"is it the transform\?.*amount_major"):
@@ -185,14 +261,14 @@ def test_what_is_no_frame_is_named(function: str) -> None:
 )
 def test_a_name_of_nothing_says_what_it_should_be(name: str) -> None:
     with pytest.raises(ConfigurationError, match=r"REMIT_TRANSFORM is .*'module:function'"):
-        load_transform(name)
+        load_transform(name, ())
 
 
 def test_what_cannot_be_called_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="not a function"):
-        load_transform("deployment:NUMBER")
+        load_transform("deployment:NUMBER", ())
 
 
 def test_without_a_name_a_frame_stays_what_it_is() -> None:
     frame = pd.DataFrame()
-    assert load_transform("")(frame) is frame
+    assert load_transform("", selection().columns)(frame) is frame

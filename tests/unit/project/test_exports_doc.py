@@ -185,7 +185,7 @@ def test_the_transform_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     (source,) = (one for one in DOCUMENT.blocks("python") if "without_descriptions" in one)
     (tmp_path / "remit_masking.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
-    transform = load_transform("remit_masking:without_descriptions")
+    transform = load_transform("remit_masking:without_descriptions", ())
     (frame,) = exported(selection(), page(record(1), record(2))).frames
     changed = transform(frame)
     assert list(changed["description"]) == ["***", "***"]
