@@ -1,12 +1,8 @@
 from __future__ import annotations
 
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -16,17 +12,14 @@ from remit.errors import Conflict, LeaseLost, NotFound, StoreUnavailable
 from remit.exports.announce import announcement
 from remit.exports.heartbeat import Heartbeat
 from remit.exports.pipeline import ExportPipeline
-from remit.exports.progress import progress_of
 from remit.exports.store import IF_FREE_OR_MINE, ExportStore
 from remit.queue import Claim
 from remit.services import Services
-from remit.settings import Settings
 from remit.stop import Stop
 from tests.support.airflow import AIRFLOW_WARNINGS
-from tests.support.aws import REGION, objects, open_uploads, put_many
+from tests.support.aws import objects
 from tests.support.clock import ManualClock
 from tests.support.exports import claimed, export_job, payment, store_payments
-from tests.support.standins import StandIns, stand_ins
 
 pytestmark = AIRFLOW_WARNINGS
 
@@ -319,143 +312,3 @@ def test_a_sweep_spares_what_a_cleared_run_has_begun_meanwhile(
     ExportPipeline(services, Stop()).sweep("export-1")
 
     assert objects(services) == sorted(key.replace("/1/", "/2/") for key in keys)
-
-
-@pytest.fixture
-def standins() -> Iterator[StandIns]:
-    with stand_ins() as found:
-        yield found
-
-
-class Worked:
-    """A worker in a thread of its own, in real time, and what came of it."""
-
-    def __init__(self, work: Callable[[], object]) -> None:
-        self.error: BaseException | None = None
-        self._work = work
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._work()
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            self.error = error
-
-    def join(self, seconds: float) -> bool:
-        """Whether it has ended by then."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        threading.Event().wait(0.02)
-
-
-def slow(standins: StandIns, seconds: float) -> None:
-    """From now on a page takes so long."""
-    faults = standins.dynamodb.faults
-    faults.plan = replace(faults.plan, latency_seconds=seconds)
-
-
-@pytest.fixture
-def real_time(standins: StandIns, monkeypatch: pytest.MonkeyPatch) -> Services:
-    """30 MB of payments, and services whose clock goes on by itself."""
-    monkeypatch.setattr("remit.exports.engine.BATCH_ROWS", 100)
-    services = Services(Settings(region=REGION, webhook_allow_http=True), standins.aws)
-    begin = datetime(2026, 1, 1, tzinfo=UTC)
-    times = ((begin + n * timedelta(minutes=14)).isoformat() for n in range(3_000))
-    records = (payment(n, createdAt=at, description="x" * 9_900) for n, at in enumerate(times))
-    put_many(services, "Payments", records)
-    return services
-
-
-def test_a_cancel_ends_a_worker_within_five_seconds_and_leaves_nothing(
-    standins: StandIns, real_time: Services
-) -> None:
-    pipeline = ExportPipeline(real_time, Stop())
-    pipeline.store.create(export_job())
-    held = claimed(pipeline)
-    slow(standins, 0.25)  # seven seconds of pages
-    worker = Worked(lambda: pipeline.prepare(held))
-    wait_for(lambda: open_uploads(real_time))
-
-    began = time.monotonic()
-    cancel(pipeline.store)
-
-    assert worker.join(5), "it still renders"
-    print(f"the worker ended {time.monotonic() - began:.1f} s after the cancel")
-    assert isinstance(worker.error, LeaseLost)
-    assert open_uploads(real_time) == []
-    assert objects(real_time) == []
-
-
-def test_a_cancel_ends_a_report_that_adds_up_while_it_reads(
-    standins: StandIns, real_time: Services
-) -> None:
-    pipeline = ExportPipeline(real_time, Stop())
-    pipeline.store.create(export_job(report="daily_summary"))
-    held = claimed(pipeline)
-    slow(standins, 0.25)
-    worker = Worked(lambda: pipeline.prepare(held))
-    wait_for(lambda: progress_of(pipeline.store.get("export-1")).percent)
-
-    cancel(pipeline.store)
-
-    assert worker.join(5), "it still reads"
-    assert isinstance(worker.error, LeaseLost)
-    assert objects(real_time) == []
-
-
-def test_staged_slices_of_a_canceled_export_are_gone_after_the_sweep(
-    standins: StandIns, real_time: Services
-) -> None:
-    settings = replace(real_time.settings, small_export_rows=10, slice_rows=10, max_slices=3)
-    pipeline = ExportPipeline(replace(real_time, settings=settings), Stop())
-    pipeline.store.create(export_job())
-    first, second, third = pipeline.prepare(claimed(pipeline))
-    pipeline.render(first)
-    slow(standins, 0.4)
-    worker = Worked(lambda: pipeline.render(second))
-    wait_for(lambda: "1" in pipeline.store.get("export-1")["progress"])
-    assert objects(real_time) == ["staging/export-1/1/0000-0000"]
-
-    cancel(pipeline.store)
-
-    assert worker.join(5)
-    assert isinstance(worker.error, LeaseLost)
-    with pytest.raises(LeaseLost):
-        pipeline.render(third)
-    assert objects(real_time) == []
-    assert open_uploads(real_time) == []
-
-
-def test_progress_is_told_every_two_seconds_and_grows_to_no_more_than_100_percent(
-    standins: StandIns, real_time: Services
-) -> None:
-    pipeline = ExportPipeline(real_time, Stop())
-    pipeline.store.create(export_job())
-    held = claimed(pipeline)
-    slow(standins, 0.2)  # six seconds of pages
-    worker = Worked(lambda: pipeline.prepare(held))
-
-    beats, percents, last = [time.monotonic()], [], held.item["updatedAt"]
-    while not worker.join(0.05):
-        item = pipeline.store.get("export-1")
-        if item["updatedAt"] != last:
-            last = item["updatedAt"]
-            beats.append(time.monotonic())
-            percents.append(progress_of(item).percent)
-
-    assert worker.error is None
-    gaps = [after - before for before, after in pairwise(beats)]
-    print(f"beats {max(gaps):.2f} s apart at most, percents {percents}")
-    assert max(gaps) <= 2
-    assert percents == sorted(percents)
-    assert percents[-1] <= 100
-    assert len(set(percents)) >= 3, "it is seen to grow"
-    final = progress_of(pipeline.store.get("export-1"))
-    assert (final.rows, final.percent) == (3_000, 100)
