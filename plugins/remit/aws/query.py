@@ -91,7 +91,8 @@ class RawQuery:
         """Every page of a query, from `start_key` (exclusive) on.
 
         A page that fails in passing is asked for again; the pages before it are not. `check` is
-        called twice a second between two requests, at least once: what it raises ends the query.
+        called twice a second while a page is waited for between two requests, and before the
+        second one: what it raises ends the query.
 
         Raises:
             StoreUnavailable: a page failed time and again.
@@ -135,9 +136,9 @@ class RawQuery:
 
     def _wait(self, seconds: float, check: Callable[[], None]) -> None:
         while True:
-            check()
             if self._stop.wait(min(seconds, _CHECK_SECONDS)):
                 raise Interrupted("asked to stop while waiting for DynamoDB")
+            check()
             seconds -= _CHECK_SECONDS
             if seconds <= 0:
                 return
