@@ -86,6 +86,11 @@ class Settings:
     max_rejects: int = _setting(
         "REMIT_MAX_REJECTS", 100, "an export with more records that cannot be read has failed"
     )
+    rejects_whole: bool = _setting(
+        "REMIT_REJECTS_WHOLE",
+        False,
+        "the rejects file holds whole records, as no transform has masked them",
+    )
     transform: str = _setting(
         "REMIT_TRANSFORM", "", "`module:function` from frame to frame, applied to every export"
     )

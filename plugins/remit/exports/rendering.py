@@ -26,8 +26,7 @@ class Rendering:
         self._work = work
         self._piece = piece
         self._straight = alone and work.job.request.split_rows is None
-        sources = {source.name: source for source in work.report.sources}
-        self._rejects = Rejects(sources, services.settings.max_rejects)
+        self._rejects = Rejects.of(work.report, services.settings)
         self._totals = Totals(work.columns)
         self._parts: tuple[Part, ...] = ()
         self._rejected: Part | None = None

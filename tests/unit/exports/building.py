@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from remit.exports.engine import Selection, frames
-from remit.exports.rejects import Rejects
+from remit.exports.rejects import Detail, Rejects
 from remit.exports.render import RENDERERS
 from remit.exports.render.arrow import schema_of, table_of
 from remit.exports.reports import Column, Report
@@ -122,11 +122,15 @@ class Exported:
 
 
 def exported(
-    wanted: Selection, *pages: bytes, limit: int = 1000, **feeds: Iterable[bytes]
+    wanted: Selection,
+    *pages: bytes,
+    limit: int = 1000,
+    detail: Detail = Detail.VALUES,
+    **feeds: Iterable[bytes],
 ) -> Exported:
     """Run the engine; the pages are those of the first source, unless feeds are named."""
     sources = {source.name: source for source in wanted.report.sources}
-    rejects = Rejects(sources, limit)
+    rejects = Rejects(sources, limit, detail)
     named = {**dict.fromkeys(sources, ()), **(feeds or {next(iter(sources)): pages})}
     found = list(frames(wanted, named, rejects))
     tables = [table_of(frame, wanted.frame_columns) for frame in found]

@@ -13,9 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from remit.errors import ExportFailed
-from remit.exports.rejects import Rejects, reason_against
+from remit.exports.rejects import MOST_OF_MESSAGE, Detail, Rejects, objection_to
 from remit.exports.reports import Attribute, Report, load_report
 from remit.exports.reports.source import ATTRIBUTE_TYPES
+from remit.settings import Settings
+from tests.support.exports import REPORTS
 from tests.unit.exports.building import (
     Exported,
     exported,
@@ -111,6 +113,13 @@ def attribute(kind: str, *, required: bool = False) -> Attribute:
     return Attribute("it", "column", kind, required)
 
 
+def reason_against(
+    declared: Attribute, record: Mapping[str, Any], detail: Detail = Detail.VALUES
+) -> str | None:
+    objection = objection_to(declared, record)
+    return objection and objection.reason(detail)
+
+
 def test_every_type_of_attribute_has_a_right_value_here() -> None:
     assert set(RIGHT) == set(KIND) | {"json"} == set(ATTRIBUTE_TYPES)
 
@@ -156,7 +165,10 @@ def test_what_is_missing_matters_only_where_it_is_required(kind: str, record: An
         (
             "instant",
             {"S": "soon"},
-            "it is not an instant: 'soon' is not an RFC 3339 instant such as 2026-01-31T23:59:59Z",
+            (
+                "it is not an RFC 3339 instant such as 2026-01-31T23:59:59Z, "
+                "of the years 1 to 9999: soon"
+            ),
         ),
         ("day", {"S": "2026-1-31"}, "it is not a day such as 2026-01-31: 2026-1-31"),
         ("day", {"S": "20260131"}, "it is not a day such as 2026-01-31: 20260131"),
@@ -169,6 +181,82 @@ def test_a_reason_says_what_is_there_and_what_would_be_right(
     kind: str, value: Any, reason: str
 ) -> None:
     assert reason_against(attribute(kind), {"it": value}) == reason
+    unseen = reason_against(attribute(kind), {"it": value}, Detail.NAMES)
+    assert unseen == reason.rpartition(": ")[0], "without the value"
+
+
+@pytest.mark.parametrize("kind", ["integer", "instant", "day"])
+def test_of_a_long_value_a_reason_has_the_beginning(kind: str) -> None:
+    reason = reason_against(attribute(kind), {"it": {KIND[kind]: "9" * 300_000}})
+    assert reason is not None
+    assert reason.endswith(": " + "9" * 99 + "…")
+
+
+BAD_RECORD = record(2, amount={"N": "?"}, status={"L": [{"N": "4"}]}, other={"S": "undeclared"})
+DECLARED = {name: BAD_RECORD[name] for name in BAD_RECORD if name not in {"merchantID", "other"}}
+UNSEEN = ["status is of the type L, not S", "amount is not a whole number"]
+SEEN = ["status is of the type L, not S", "amount is not a whole number: ?"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "reasons", "shown"),
+    [
+        (Detail.NAMES, UNSEEN, {"createdAt"}),
+        (Detail.VALUES, SEEN, {"createdAt", "amount", "status"}),
+        (Detail.WHOLE, SEEN, DECLARED),
+    ],
+)
+def test_a_reject_shows_no_more_than_it_may(detail: Detail, reasons: list[str], shown: Any) -> None:
+    found = exported(selection(), page(BAD_RECORD), detail=detail)
+    assert json.loads(found.rejects.lines()) == {
+        "source": "payments",
+        "id": "pay-000002",
+        "reasons": reasons,
+        "record": {name: DECLARED[name] for name in shown},
+    }
+
+
+def test_a_reject_has_the_beginning_of_a_long_value() -> None:
+    long = "4" * 300_000
+    bad = record(amount={"M": {"a": {"S": long}}}, updatedAt={"S": long})
+    line = json.loads(exported(selection(), page(bad)).rejects.lines())
+    assert line["record"] == {
+        "createdAt": bad["createdAt"],
+        "updatedAt": {"S": "4" * 99 + "…"},
+        "amount": {"M": '{"a": {"S": "' + "4" * 86 + "…"},
+    }
+    whole = exported(selection(), page(bad), detail=Detail.WHOLE).rejects.lines()
+    assert json.loads(whole)["record"]["updatedAt"] == {"S": long}
+
+
+@pytest.mark.parametrize(
+    ("report", "settings", "detail"),
+    [
+        ("payments", Settings(), Detail.VALUES),
+        ("payments", Settings(transform="masking:mask"), Detail.NAMES),
+        ("payments", Settings(transform="masking:mask", rejects_whole=True), Detail.WHOLE),
+        ("payments", Settings(rejects_whole=True), Detail.WHOLE),
+        ("daily_summary", Settings(), Detail.NAMES),
+        ("daily_summary", Settings(rejects_whole=True), Detail.NAMES),
+    ],
+)
+def test_what_a_reject_may_show_goes_by_the_report_and_the_settings(
+    report: str, settings: Settings, detail: Detail
+) -> None:
+    assert Detail.of(REPORTS[report], settings) is detail
+
+
+def test_a_summary_shows_no_value_of_the_records_that_it_cannot_add_up() -> None:
+    rejects = Rejects.of(REPORTS["daily_summary"], Settings(max_rejects=1, rejects_whole=True))
+    bad = transaction(1, amount={"N": "4111.5"}, responseText={"N": "4111"})
+
+    assert rejects.admit("transactions", page(bad), [0]) == [False]
+    with pytest.raises(ExportFailed) as caught:
+        rejects.admit("transactions", page(bad), [0])
+
+    assert b"amount is not a whole number" in rejects.lines()
+    assert b"4111" not in rejects.lines()
+    assert "4111" not in str(caught.value)
 
 
 def test_the_rejects_file_has_a_record_with_all_its_reasons_per_line() -> None:
@@ -182,7 +270,7 @@ def test_the_rejects_file_has_a_record_with_all_its_reasons_per_line() -> None:
         "source": "payments",
         "id": "pay-000002",
         "reasons": ["status is of the type L, not S", "amount is not a whole number: ?"],
-        "record": {name: bad[name] for name in bad if name not in {"merchantID", "other"}},
+        "record": {name: bad[name] for name in ("createdAt", "status", "amount")},
     }
     assert len(found.rejects) == 2
 
@@ -240,7 +328,7 @@ def test_a_condition_of_the_report_hides_no_record_that_cannot_be_read() -> None
 
 def test_beyond_the_limit_the_export_fails_with_an_example() -> None:
     bad = [record(number, amount={"N": "?"}) for number in range(3)]
-    rejects = Rejects({one.name: one for one in selection().report.sources}, limit=2)
+    rejects = Rejects.of(REPORTS["payments"], Settings(max_rejects=2))
 
     assert rejects.admit("payments", page(*bad), [0, 1]) == [False, False]
     with pytest.raises(ExportFailed) as caught:
@@ -252,6 +340,15 @@ def test_beyond_the_limit_the_export_fails_with_an_example() -> None:
         "amount is not a whole number: ?"
     )
     assert rejects.failure is caught.value
+
+
+def test_however_much_is_wrong_the_message_of_the_failure_is_short() -> None:
+    long = "9" * 300_000
+    wrong = {name: {"BS": [long]} for name in record() if name not in {"id", "merchantID"}}
+    rejects = Rejects.of(REPORTS["payments"], Settings(max_rejects=0))
+    with pytest.raises(ExportFailed) as caught:
+        rejects.admit("payments", page(record(id={"S": long}, **wrong)), [0])
+    assert len(str(caught.value)) <= MOST_OF_MESSAGE
 
 
 def test_no_reject_is_allowed_where_the_limit_is_zero() -> None:
