@@ -47,6 +47,7 @@ _CLOSED: Mapping[str, Any] = {
 
 _CHECK_SECONDS = 0.5
 _SPILL = "remit-spill-"
+_NEW = "remit-new-"
 
 _NO_ROOM = ("Out of Memory Error", "IO Error")
 """How DuckDB's errors begin when memory and the spill folder, or its disk, are full. Errors that
@@ -79,17 +80,23 @@ def _spill_folder() -> Iterator[str]:
     """A new folder, locked while its process lives: one that is not locked has been left behind."""
     try:
         _sweep()
-        folder = tempfile.TemporaryDirectory(prefix=_SPILL)
-        lock = os.open(folder.name, os.O_RDONLY)
+        folder, lock = _locked_folder()
     except OSError as error:
         raise OutOfRoom(f"no room to work in: {error}") from error
     try:
-        with suppress(OSError):  # a file system without locks, where nothing is swept either
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        with folder as path:
-            yield path
+        yield str(folder)
     finally:
+        shutil.rmtree(folder, ignore_errors=True)  # what stays is swept by the next
         os.close(lock)
+
+
+def _locked_folder() -> tuple[Path, int]:
+    """The folder and the descriptor with its lock. It has no name to be swept by until then."""
+    new = Path(tempfile.mkdtemp(prefix=_NEW))
+    lock = os.open(new, os.O_RDONLY)
+    with suppress(OSError):  # a file system without locks, where nothing is swept either
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    return new.rename(new.with_name(_SPILL + new.name.removeprefix(_NEW))), lock
 
 
 def _sweep() -> None:
@@ -103,8 +110,7 @@ def _remove_unlocked(folder: Path) -> None:
     lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if any(folder.iterdir()):  # a new one is empty until it is locked
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(lock)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import tempfile
 import threading
@@ -43,9 +44,11 @@ def compute_after(event: threading.Event, connection: duckdb.DuckDBPyConnection)
 
 
 def test_what_killed_processes_have_spilled_is_removed(temporary: Path) -> None:
-    left = left_behind(temporary)
+    left, empty = left_behind(temporary), temporary / "remit-spill-empty"
+    empty.mkdir()
     with connect(1) as connection:
         assert not left.exists()
+        assert not empty.exists()
         assert spill_folder(connection).parent == temporary
     assert list(temporary.iterdir()) == []
 
@@ -61,11 +64,18 @@ def test_what_another_connection_spills_is_left_alone(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-def test_a_folder_that_is_not_locked_yet_is_left_alone(temporary: Path) -> None:
-    new = temporary / "remit-spill-abcd1234"
-    new.mkdir()
+def test_a_folder_has_its_name_only_when_it_is_locked(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locked = fcntl.flock
+
+    def watched_lock(lock: int, operation: int) -> None:
+        assert not list(temporary.glob("remit-spill-*"))
+        locked(lock, operation)
+
+    monkeypatch.setattr(fcntl, "flock", watched_lock)
     with connect(1):
-        assert new.exists()
+        assert list(temporary.glob("remit-spill-*"))
 
 
 def test_what_is_no_spill_folder_is_left_alone(temporary: Path) -> None:
