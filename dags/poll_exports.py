@@ -43,8 +43,13 @@ def poll_exports() -> None:
     def export_chunk(ids: list[str], run_id: str, ti: Any) -> list[dict[str, Any]]:
         from remit.airflow.exports import export_chunk, export_task
 
+        def is_active(run: str) -> bool:
+            states = ["queued", "running"]
+            return ti.get_dr_count("export_payments", run_ids=[run], states=states) > 0
+
         with export_task() as pipeline:
-            return export_chunk(pipeline, ids, owner=f"poll_exports/{run_id}/{ti.map_index}")
+            owner = f"poll_exports/{run_id}/{ti.map_index}"
+            return export_chunk(pipeline, ids, owner, is_active)
 
     # A chunk that failed must not keep the runs of the others from being started.
     @task(trigger_rule="all_done_min_one_success")

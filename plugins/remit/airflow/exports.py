@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from botocore.exceptions import ClientError
 
 from remit.airflow.services import services
 from remit.errors import ExportFailed, LeaseLost, NotFound, Transient
 from remit.exports.job import FINISHED, status_of, summary_of
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.store import IF_FREE_OR_MINE, owner_of
-from remit.ids import export_run_id
 from remit.queue import Claim
 from remit.stop import stop_on_sigterm
 
 log = logging.getLogger(__name__)
+
+IsActive = Callable[[str], bool]
+"""Whether the run of `export_payments` with that id is queued or running."""
 
 MAX_CHUNKS = 100
 """Chunks of one poll (Airflow maps a task over at most 1,024); the next poll takes the rest."""
@@ -93,22 +96,37 @@ def find_due(pipeline: ExportPipeline) -> list[list[str]]:
     return [due[at : at + chunk] for at in range(0, len(due), chunk)]
 
 
-def export_chunk(pipeline: ExportPipeline, ids: list[str], owner: str) -> list[dict[str, Any]]:
+def export_chunk(
+    pipeline: ExportPipeline, ids: list[str], owner: str, is_active: IsActive
+) -> list[dict[str, Any]]:
     """Export the small ones of a chunk; returns the runs to start for the large ones.
 
-    One export that fails does not stop the others: its job says why, or it comes due again.
+    A large one whose slices wait for workers is left to its run, as long as that is active: to
+    begin anew would put it at the end of the queue that it waits in.
+
+    One export that fails does not stop the others: its job says why, and it may come due again.
     """
     runs: list[dict[str, Any]] = []
     for export_id in ids:
         if pipeline.stop.requested:
             break  # what is not claimed yet stays due
         try:
-            runs += _export_or_start(pipeline, export_id, owner)
+            if not _is_left_to_its_run(pipeline, export_id, is_active):
+                runs += _export_or_start(pipeline, export_id, owner)
         except (ExportFailed, Transient) as error:
             log.warning("export %s: %s", export_id, error)
         except Exception:
-            log.exception("export %s comes due again when its lease is over", export_id)
+            log.exception("export %s comes due again", export_id)
     return runs
+
+
+def _is_left_to_its_run(pipeline: ExportPipeline, export_id: str, is_active: IsActive) -> bool:
+    run_id = pipeline.store.awaited_run(export_id)
+    if run_id is None or not is_active(run_id):
+        return False
+    if left := pipeline.store.leave_to(run_id, export_id):
+        log.info("export %s waits for workers, in the run %s", export_id, run_id)
+    return left
 
 
 def _export_or_start(pipeline: ExportPipeline, export_id: str, owner: str) -> list[dict[str, Any]]:
@@ -116,12 +134,26 @@ def _export_or_start(pipeline: ExportPipeline, export_id: str, owner: str) -> li
     try:
         claim = pipeline.store.claim(export_id, owner)
         if claim is None:  # a run of its own, or another poller, was faster, or nobody ever can
-            pipeline.store.drop(export_id)
+            _drop(pipeline, export_id)
         elif pipeline.prepare(claim):
-            generation = pipeline.store.hand_over(claim)
-            run_id = export_run_id(export_id, generation)
+            run_id = pipeline.store.hand_over(claim)
             note = summary_of(claim.item)
             return [{"trigger_run_id": run_id, "conf": {"export_id": export_id}, "note": note}]
     except LeaseLost as lost:
         log.warning("export %s: %s", export_id, _after_loss(pipeline, export_id, lost))
     return []
+
+
+def _drop(pipeline: ExportPipeline, export_id: str) -> None:
+    """Take what nobody can claim out of the queue; of a canceled export, what a worker has left
+    that was killed.
+
+    Raises:
+        Transient: S3 is out of reach; the next poll does it again.
+    """
+    if pipeline.store.canceled(export_id):
+        try:
+            pipeline.sweep(export_id)
+        except ClientError as error:
+            log.warning("export %s is left to the lifecycle rules: %s", export_id, error)
+    pipeline.store.drop(export_id)

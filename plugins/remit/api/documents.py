@@ -10,6 +10,7 @@ from typing import Any
 from remit.aws.items import Item
 from remit.clock import format_instant
 from remit.exports.job import expiry_of, options_of, report_of, status_of
+from remit.exports.last_error import told_of
 from remit.exports.links import Link
 from remit.exports.progress import progress_of
 
@@ -82,8 +83,9 @@ def _url(key: Any, mint: Mint | None) -> str | None:
 
 
 def _error(item: Item) -> dict[str, Any] | None:
+    """Why there is no file, or none yet."""
     if item.get("status") != "failed":
-        return None
+        return told_of(item)
     return {"code": item.get("errorCode", "failed"), "message": item.get("error", "")}
 
 

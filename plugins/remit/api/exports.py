@@ -11,7 +11,7 @@ from typing import Annotated, Any, Protocol
 from anyio import CapacityLimiter, to_thread
 from fastapi import APIRouter, Depends, Request, Response
 
-from remit.api.description import PROBLEMS, export_fields
+from remit.api.description import EXPORT, PROBLEMS, export_fields
 from remit.api.documents import export_document
 from remit.api.guard import caller_of
 from remit.api.parameters import parameters
@@ -188,12 +188,12 @@ def router(api: ExportApi) -> APIRouter:
         mounted_at = request.scope.get("root_path", "")
         return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
 
-    @routes.get("/exports/{export}")
+    @routes.get("/exports/{export}", responses=dict(EXPORT))
     async def get_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
         """How far an export is, and links to its files once it is completed."""
         return await to_thread.run_sync(api.status, caller, export, limiter=threads)
 
-    @routes.post("/exports/{export}/cancel")
+    @routes.post("/exports/{export}/cancel", responses=dict(EXPORT))
     async def cancel_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
         """Cancel an export that is not finished; to cancel it again is no error."""
         return await to_thread.run_sync(api.cancel, caller, export, limiter=threads)

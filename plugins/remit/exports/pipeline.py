@@ -13,25 +13,17 @@ from datetime import timedelta
 from functools import cached_property
 from itertools import chain
 
-from botocore.exceptions import ClientError
-
 from remit.aws.objects import UploadGone
 from remit.aws.pages import Page
-from remit.aws.query import QueryRefused
-from remit.errors import (
-    ConfigurationError,
-    ExportFailed,
-    Interrupted,
-    LeaseLost,
-    OutOfRoom,
-    Transient,
-)
+from remit.errors import ExportFailed, Interrupted, LeaseLost
 from remit.exports.announce import announcement
 from remit.exports.density import FEWEST_PROBES, cuts
 from remit.exports.heartbeat import Heartbeat
-from remit.exports.keyranges import estimate, key_ranges, outer_edges
+from remit.exports.keyranges import KeyRange, estimate, key_ranges, outer_edges
+from remit.exports.last_error import LastError, end_of_last_round
 from remit.exports.publishing import MOST_FILES, Publisher, staged
 from remit.exports.reading import Reader
+from remit.exports.report_digest import ReportChanged, report_digest
 from remit.exports.reports import ReportLibrary
 from remit.exports.slices import RenderedSlice, Slice
 from remit.exports.store import ExportStore
@@ -54,6 +46,9 @@ RENDERED_AT_ONCE = 16
 
 Check = Callable[[], None]
 
+_MOVED = (ExportFailed, LeaseLost, UploadGone)
+"""Errors that leave nothing to give back: the job is, or will be, in another state."""
+
 
 class ExportPipeline:
     """The engine on one set of services; `stop` ends it between two frames.
@@ -62,7 +57,8 @@ class ExportPipeline:
         ExportFailed: the export cannot succeed; the job has been moved to `failed` and says why.
         LeaseLost: another worker has taken the export over, or it was canceled; nothing was
             changed.
-        Transient: try again; the claim stays with its owner.
+        anything else: try again. The job tells why, see `remit.exports.last_error`; a small export
+            was given back, due after a wait, and the slices of a large one stay their run's.
     """
 
     def __init__(self, services: Services, stop: Stop) -> None:
@@ -80,7 +76,7 @@ class ExportPipeline:
 
     def prepare(self, claim: Claim) -> list[Slice]:
         """Finish a small export, or cut a large one into slices (none: it is finished)."""
-        with self._tidy(claim.key), self._orderly(claim), self._failing_the_job(claim):
+        with self._tidy(claim.key), self._failing_the_job(claim), self._orderly(claim):
             self._check_attempts(claim)
             work = self._work(claim)
             log.info("export %s of %s: %s", work.job.id, work.job.merchant_id, work.job.request)
@@ -89,8 +85,7 @@ class ExportPipeline:
             with self._heartbeat(claim, self.settings.export_lease) as heartbeat:
                 slices = self._export_or_cut(work, heartbeat)
             if slices:
-                lease = self.settings.export_queue_lease
-                self.store.queue.extend(claim, lease, {"slices": len(slices)})
+                self.store.await_workers(claim, len(slices))
                 log.info("export %s is large: %d slices", work.job.id, len(slices))
             return slices
 
@@ -104,7 +99,7 @@ class ExportPipeline:
             slices = self._cut(work, readers[0], first, check) if more else []
             if slices:
                 return slices
-            whole = Slice(work.claim.key, work.claim.token, 0, keys)
+            whole = self._slice(work, 0, keys)
             again = chain(_emptied(first), pages)
             rendered = self._render(work, whole, readers, again, heartbeat, alone=True)
         self._publish(work, [rendered], heartbeat)
@@ -113,9 +108,9 @@ class ExportPipeline:
     def render(self, piece: Slice) -> RenderedSlice:
         """Render one slice of a large export into staging."""
         with self._tidy(piece.export_id):
-            claim = self._resume(piece)
-            with self._failing_the_job(claim):
-                return self._render_slice(self._work(claim), piece)
+            claim = self.store.resume(piece)
+            with self._failing_the_job(claim), self._noting(claim):
+                return self._render_slice(self._work_on(claim, piece), piece)
 
     def _render_slice(self, work: Work, piece: Slice) -> RenderedSlice:
         count = int(work.claim.item.get("slices", 1))
@@ -133,9 +128,9 @@ class ExportPipeline:
         """Compose the slices of a large export into its files and complete the job."""
         piece = rendered[0].slice
         with self._tidy(piece.export_id):
-            claim = self._resume(piece)
-            with self._failing_the_job(claim):
-                work = self._work(claim)
+            claim = self.store.resume(piece)
+            with self._failing_the_job(claim), self._noting(claim):
+                work = self._work_on(claim, piece)
                 with self._heartbeat(claim, self.settings.export_queue_lease) as heartbeat:
                     self._publish(work, rendered, heartbeat)
 
@@ -219,13 +214,31 @@ class ExportPipeline:
         ranges = key_ranges(work.span, found)
         if len(ranges) < 2:
             return []
-        return [
-            Slice(work.claim.key, work.claim.token, number, keys)
-            for number, keys in enumerate(ranges)
-        ]
+        return [self._slice(work, number, keys) for number, keys in enumerate(ranges)]
+
+    def _slice(self, work: Work, number: int, keys: KeyRange) -> Slice:
+        claim, attempt = work.claim, int(work.claim.item["attempts"])
+        return Slice(claim.key, claim.token, number, keys, attempt, self._digest(work))
 
     def _work(self, claim: Claim) -> Work:
         return Work.of(claim, self.reports, self.settings, self._services.clock())
+
+    def _work_on(self, claim: Claim, piece: Slice) -> Work:
+        """The work that a slice was cut from.
+
+        Raises:
+            ReportChanged: its report is another by now, or this worker's is.
+        """
+        work = self._work(claim)
+        if self._digest(work) != piece.report_digest:
+            raise ReportChanged(
+                f"the report {work.report.name!r}, its sources, the transform or Remit's version "
+                "are not those that the export was cut with"
+            )
+        return work
+
+    def _digest(self, work: Work) -> str:
+        return report_digest(work.report, self.settings.transform)
 
     def _readers(self, work: Work, *, workers: int) -> list[Reader]:
         """One for each source. All of them, and so many workers, share the export's budget."""
@@ -243,16 +256,14 @@ class ExportPipeline:
 
         return check
 
-    def _resume(self, piece: Slice) -> Claim:
-        """Take the claim up again; the wait for a worker may have outlasted the lease."""
-        held = Claim(piece.export_id, piece.token, {})
-        item = self.store.queue.extend(held, self.settings.export_queue_lease)
-        return Claim(piece.export_id, piece.token, item)
-
     def _check_attempts(self, claim: Claim) -> None:
         limit = self.settings.export_attempts
         if int(claim.item["attempts"]) > limit:
-            raise ExportFailed("too_many_attempts", f"the export was tried {limit} times in vain")
+            raise ExportFailed(
+                "too_many_attempts",
+                f"the export was tried {limit} times in vain; the last time: "
+                f"{end_of_last_round(claim.item)}",
+            )
 
     @contextmanager
     def _tidy(self, export_id: str) -> Iterator[None]:
@@ -265,19 +276,42 @@ class ExportPipeline:
 
     @contextmanager
     def _orderly(self, claim: Claim) -> Iterator[None]:
-        """Leave in good order: a stop gives the claim back, so that nobody waits for its lease.
-        What is no fault of the export (a stop, an outage, a permission that is missing, a report
-        that is wrong) does not count against its attempts; that no worker has room for it does."""
+        """Leave in good order: the claim is given back, so that nobody waits for its lease. A stop
+        leaves the export due, and an error puts it off; refusals end it after a while."""
         try:
             yield
+        except _MOVED:
+            raise
         except Interrupted:
             self.store.release(claim)
             raise
-        except OutOfRoom:
+        except Exception as error:
+            last = self._last_error(claim, error)
+            if last.refused_too_long(self._services.clock()):
+                raise ExportFailed(
+                    "refused_too_long", f"for a day, whenever it was tried: {last.kind.message}"
+                ) from error
+            self.store.put_off(claim, last)
             raise
-        except (Transient, ClientError, QueryRefused, ConfigurationError):
-            self.store.uncount(claim)
+
+    @contextmanager
+    def _noting(self, claim: Claim) -> Iterator[None]:
+        """Write down why a slice failed. The claim stays its run's, whose tasks are tried again,
+        unless the slices do not fit together any more: then the export begins anew."""
+        try:
+            yield
+        except (*_MOVED, Interrupted):
             raise
+        except ReportChanged as changed:
+            self.store.put_off(claim, self._last_error(claim, changed))
+            log.warning("export %s begins anew: %s", claim.key, changed)
+            raise LeaseLost(f"export {claim.key} begins anew: {changed}") from changed
+        except Exception as error:
+            self.store.note(claim, self._last_error(claim, error))
+            raise
+
+    def _last_error(self, claim: Claim, error: Exception) -> LastError:
+        return LastError.after(error, claim.item, self._services.clock())
 
     @contextmanager
     def _failing_the_job(self, claim: Claim) -> Iterator[None]:

@@ -12,12 +12,18 @@ from remit.exports.keyranges import KeyRange
 
 @dataclass(frozen=True)
 class Slice:
-    """A part of an export, under the claim (`token`) that it belongs to: a range of the index."""
+    """A part of an export, under the claim (`token`) that it belongs to: a range of the index.
+
+    `attempt` is the number of the export's attempt that it is part of, which counts once a slice
+    begins. `report_digest` is that of the report that the export was cut with.
+    """
 
     export_id: str
     token: str
     number: int
     keys: KeyRange
+    attempt: int
+    report_digest: str
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Slice:

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from remit.aws.items import Item
 from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
@@ -24,10 +26,14 @@ from remit.errors import (
     LeaseLost,
     NotFound,
     RecordRefused,
-    Transient,
+    RemitError,
 )
 from remit.exports.job import ExportJob, new_item, sources_of, status_of
+from remit.exports.last_error import ATTRIBUTE as LAST_ERROR
+from remit.exports.last_error import LastError
 from remit.exports.progress import SliceProgress
+from remit.exports.slices import Slice
+from remit.ids import export_run_id
 from remit.queue import IF_DUE, Claim, DueQueue, queued
 from remit.settings import Settings
 from remit.stop import Stop
@@ -46,11 +52,12 @@ MOST_ID_BYTES = 2048
 
 HELD = "#claim = :held"
 _QUEUE = ("claim", "dueShard", "dueAt")
+_SLICES = ("slices", "slicesDone")
 
 _RESULTS = (
     "bytes", "canceledAt", "canceledBy", "checksum", "completedAt", "error", "errorCode", "files",
-    "manifestKey", "progress", "rejects", "rejectsKey", "resultKey", "resultURL", "rows", "slices",
-    "slicesDone",
+    LAST_ERROR, "manifestKey", "progress", "rejects", "rejectsKey", "resultKey", "resultURL",
+    "rows", *_SLICES,
 )  # fmt: skip
 """What an earlier generation may have left in the record."""
 
@@ -145,9 +152,61 @@ class ExportStore:
             condition=f"({condition}) AND {allowed} AND ({NOT_EXPIRED})",
             values={**values, "seconds": self._seconds(), "run": run_of(owner)},
             set={"status": "processing", "owner": owner, "progress": {}, "updatedAt": self._now()},
-            remove=["slices", "slicesDone"],
+            remove=_SLICES,
             add={"generation": 1, "attempts": 1},
         )
+
+    def await_workers(self, claim: Claim, slices: int) -> None:
+        """Keep a claim while slices wait for workers. The attempt counts once one of them begins.
+
+        Raises:
+            LeaseLost: another worker has claimed the job since, or it was canceled.
+        """
+        due_at = self._clock() + self._settings.export_queue_lease
+        changes = {"slices": slices, "attempts": _attempts_before(claim)}
+        self.queue.write(
+            claim, set={**changes, "dueAt": format_instant(due_at)}, remove=[LAST_ERROR]
+        )
+
+    def resume(self, piece: Slice) -> Claim:
+        """Take the claim of a slice up again; the wait for a worker may have outlasted the lease.
+
+        Raises:
+            LeaseLost: another worker has claimed the job since, or it was canceled.
+        """
+        held = Claim(piece.export_id, piece.token, {})
+        lease = self._settings.export_queue_lease
+        item = self.queue.extend(held, lease, {"attempts": piece.attempt})
+        return Claim(piece.export_id, piece.token, item)
+
+    def awaited_run(self, export_id: str) -> str | None:
+        """The DAG run whose slices of a large export wait for workers, or that is started for it
+        and has not begun."""
+        item = self._table.get(export_id) or {}
+        run_id, _, clears = str(item.get("owner")).rpartition("#")
+        return run_id if "slices" in item and clears.isdigit() else None
+
+    def leave_to(self, run_id: str, export_id: str) -> bool:
+        """Let a large export that is due wait longer for its run. False: the run does not have it
+        any more, or its time is up."""
+        allowed, values = moving_to("processing")
+        due_at = self._clock() + self._settings.export_queue_lease
+        condition = f"{IF_DUE} AND begins_with(#owner, :run) AND {allowed} AND ({NOT_EXPIRED})"
+        try:
+            self._table.update(
+                export_id,
+                set={"dueAt": format_instant(due_at)},
+                condition=condition,
+                values={
+                    **values,
+                    "run": f"{run_id}#",
+                    "now": self._now(),
+                    "seconds": self._seconds(),
+                },
+            )
+        except ConditionFailed:
+            return False
+        return True
 
     def drop(self, export_id: str) -> bool:
         """Take a job that can never be claimed out of the queue, where it would stand before all
@@ -182,7 +241,7 @@ class ExportStore:
             )
         except ConditionFailed:
             return False
-        log.warning("export %s is of another's status: left alone", export_id)
+        log.info("export %s leaves the queue, as nobody can claim it", export_id)
         return True
 
     def slice_done(self, claim: Claim, number: int, rows: int, size: int) -> None:
@@ -206,6 +265,8 @@ class ExportStore:
         already stays as it is.
 
         The claim goes with it: whoever renders the export finds the lease lost at the next beat.
+        Its place in the queue stays: it comes due when the lease would have ended, for the poller
+        to remove what a worker has left that was killed.
 
         Raises:
             NotFound: the merchant has no such job.
@@ -218,7 +279,7 @@ class ExportStore:
                 condition=f"#merchantID = :merchant AND ({NOT_EXPIRED})",
                 values={"merchant": merchant_id, "seconds": self._seconds()},
                 set={"canceledAt": self._now(), "canceledBy": by},
-                remove=_QUEUE,
+                remove=["claim", LAST_ERROR],
                 announcement=announcement,
             )
         except ConditionFailed:
@@ -238,30 +299,51 @@ class ExportStore:
         item = self._table.get(export_id)
         return item is not None and item.get("status") == "canceled"
 
-    def hand_over(self, claim: Claim) -> int:
-        """Give a claimed job to the run that is started for it; returns that run's generation.
+    def hand_over(self, claim: Claim) -> str:
+        """Give a claimed large job to the run that is to be started for it; returns that run's id.
 
-        The poller finds it again if that run never starts.
+        The poller finds the job again if that run never starts.
         """
+        run_id = export_run_id(claim.key, int(claim.item["generation"]) + 1)
+        changes = {"attempts": _attempts_before(claim), "owner": owner_of(run_id, clears=0)}
         due_at = self._clock() + self._settings.export_queue_lease
-        self._give_back(claim, due_at)
-        return int(claim.item["generation"]) + 1
+        self._give_back(claim, due_at, changes, remove=["claim"])
+        return run_id
 
     def release(self, claim: Claim) -> None:
         """Give a claimed job back, due now: the worker was asked to stop."""
-        self._give_back(claim, self._clock())
+        self._give_back(claim, self._clock(), {"attempts": _attempts_before(claim)})
 
-    def uncount(self, claim: Claim) -> None:
-        """Take back the attempt that the claim counted, and keep the claim: an outage is no fault
-        of the export. If the store is out of reach itself, the attempt stays counted."""
+    def put_off(self, claim: Claim, error: LastError) -> None:
+        """Give a claimed job back after a round that failed, due after a wait. The attempt counts
+        only if the error may be the export's own fault.
+
+        If the store is out of reach itself, the lease runs out instead, and the attempt counts.
+        """
+        changes: dict[str, Any] = {LAST_ERROR: error.record()}
+        if not error.kind.counts:
+            changes["attempts"] = _attempts_before(claim)
         try:
-            self.queue.write(claim, set={"attempts": _attempts_before(claim)})
-        except (LeaseLost, Transient) as error:
-            log.warning("export %s: the attempt stays counted: %s", claim.key, error)
+            self._give_back(claim, error.due_at(self._clock()), changes)
+        except (RemitError, ClientError) as failed:
+            log.warning("export %s stays claimed until its lease ends: %s", claim.key, failed)
 
-    def _give_back(self, claim: Claim, due_at: datetime) -> None:
-        changes = {"attempts": _attempts_before(claim), "dueAt": format_instant(due_at)}
-        self._move_held(claim, "pending", set=changes, remove=["claim"])
+    def note(self, claim: Claim, error: LastError) -> None:
+        """Write down why a slice failed. The claim stays: the task is tried again."""
+        try:
+            self.queue.write(claim, set={LAST_ERROR: error.record()})
+        except (RemitError, ClientError) as failed:
+            log.warning("export %s: the error is not written down: %s", claim.key, failed)
+
+    def _give_back(
+        self,
+        claim: Claim,
+        due_at: datetime,
+        changes: Mapping[str, Any],
+        remove: Collection[str] = ("claim", *_SLICES),
+    ) -> None:
+        changes = {**changes, "dueAt": format_instant(due_at)}
+        self._move_held(claim, "pending", set=changes, remove=remove)
 
     def reopen(self, export_id: str) -> None:
         """Put a finished job back into the queue: its run was cleared.
@@ -292,7 +374,7 @@ class ExportStore:
             claim,
             "completed",
             set={**result, "completedAt": self._now()},
-            remove=[*_QUEUE, "error", "errorCode"],
+            remove=[*_QUEUE, "error", "errorCode", LAST_ERROR],
             announcement=announcement,
         )
 
@@ -306,7 +388,8 @@ class ExportStore:
                 written.
         """
         reason = {"errorCode": code, "error": message}
-        self._move_held(claim, "failed", set=reason, remove=_QUEUE, announcement=announcement)
+        remove = [*_QUEUE, LAST_ERROR]
+        self._move_held(claim, "failed", set=reason, remove=remove, announcement=announcement)
 
     def _move_held(self, claim: Claim, status: str, **changes: Any) -> None:
         """Move a job that is claimed; see `_move` for the changes.

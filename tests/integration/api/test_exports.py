@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import jwt
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from fastapi.testclient import TestClient
 
 from remit.api.app import create_app
@@ -130,6 +130,30 @@ def test_a_failed_export_says_why(
 
     assert body["status"] == "failed"
     assert body["error"] == {"code": "malformed_record", "message": "payment pay-1: no amount"}
+
+
+def test_an_export_whose_last_try_failed_says_why_until_one_gets_through(
+    client: TestClient, services: Services, clock: ManualClock
+) -> None:
+    pipeline = ExportPipeline(services, Stop())
+    pipeline.store.create(export_job())
+    bucket = services.settings.bucket
+    services.s3.delete_bucket(Bucket=bucket)
+    with pytest.raises(ClientError):
+        pipeline.prepare(claimed(pipeline))
+
+    failed = client.get("/exports/export-1", headers=bearer(token(clock)))
+    services.s3.create_bucket(Bucket=bucket)
+    pipeline.prepare(claimed(pipeline))
+    completed = client.get("/exports/export-1", headers=bearer(token(clock))).json()
+
+    assert failed.json()["status"] == "pending"
+    assert failed.json()["error"] == {
+        "code": "refused",
+        "message": "a store refused to be read or written",
+    }
+    assert bucket not in failed.text, "what names buckets is for the operator"
+    assert (completed["status"], completed["error"]) == ("completed", None)
 
 
 def test_a_path_cannot_forge_a_line_of_the_log(

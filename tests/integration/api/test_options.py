@@ -6,11 +6,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from remit.exports.job import read_job
+from remit.exports.pipeline import ExportPipeline
 from remit.exports.request import ExportRequest, as_values
 from remit.services import Services
+from remit.stop import Stop
 from tests.support.api import bearer, forged, token
 from tests.support.clock import ManualClock
-from tests.support.exports import REPORTS
+from tests.support.exports import REPORTS, claimed, export_job, payment, store_payments
 
 OPTIONS: dict[str, Any] = {
     "start_date": "2026-01-01",
@@ -129,3 +131,27 @@ def test_the_openapi_document_has_the_fields_of_the_model(
     assert parameters["columns"]["explode"] is False
     assert all(one["description"] != name for name, one in parameters.items())
     assert all(one["in"] == "query" for one in parameters.values())
+
+
+def test_the_openapi_document_has_the_fields_of_an_export(
+    client: TestClient, services: Services, clock: ManualClock
+) -> None:
+    header = bearer(token(clock))
+    store_payments(services, payment(1))
+    pipeline = ExportPipeline(services, Stop())
+    pipeline.store.create(export_job())
+    pipeline.prepare(claimed(pipeline))
+
+    told = client.get("/exports/export-1", headers=header).json()
+    paths = client.get("/openapi.json", headers=header).json()["paths"]
+
+    for operation in (
+        paths["/exports/{export}"]["get"],
+        paths["/exports/{export}/cancel"]["post"],
+    ):
+        answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        fields = answer["properties"]
+        assert fields.keys() == told.keys()
+        assert fields["progress"]["properties"].keys() == told["progress"].keys()
+        assert fields["files"]["items"]["properties"].keys() == told["files"][0].keys()
+        assert fields["error"]["properties"].keys() == {"code", "message"}

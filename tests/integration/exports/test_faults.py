@@ -151,7 +151,8 @@ def test_an_s3_that_takes_no_more_leaves_nothing_and_the_export_to_a_later_try(
 
     assert code in str(caught.value)
     item = record(services)
-    assert (item["status"], item["attempts"]) == ("processing", 0)
+    assert (item["status"], item["attempts"]) == ("pending", 0)
+    assert code in item["lastError"]["detail"]
     assert not item.keys() & {"resultKey", "manifestKey", "files"}
     assert open_uploads(services) == []
     assert services.webhook_queue.due(10) == []

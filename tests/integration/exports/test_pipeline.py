@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import openpyxl
@@ -13,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pyarrow import parquet
 
+from remit.clock import parse_instant
 from remit.errors import ExportFailed, Interrupted, LeaseLost, OutOfRoom, StoreUnavailable
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.render import XlsxRenderer
@@ -21,7 +23,7 @@ from remit.stop import Stop
 from tests.support.aws import content, objects, open_uploads, put_many
 from tests.support.clock import ManualClock
 from tests.support.exports import claimed, export_job, payment, store_payments
-from tests.support.results import csv_rows, file_of, finished, manifest_of, rejects_of
+from tests.support.results import csv_rows, file_of, finished, manifest_of, record, rejects_of
 
 MERCHANT = {"id": "merchant-1", "webhookURL": "http://127.0.0.1:9/", "webhookSecret": "s" * 32}
 
@@ -459,7 +461,7 @@ def test_an_export_that_was_tried_too_often_fails(
         claimed(pipeline)
         clock.advance(3600)
 
-    with pytest.raises(ExportFailed, match="tried 5 times"):
+    with pytest.raises(ExportFailed, match=r"tried 5 times .* no more sign of life"):
         pipeline.prepare(claimed(pipeline))
 
     assert finished(services)["errorCode"] == "too_many_attempts"
@@ -496,7 +498,9 @@ def test_that_no_worker_has_room_counts_as_an_attempt(
     with pytest.raises(ExportFailed):
         pipeline.prepare(claimed(pipeline))
 
-    assert finished(services)["errorCode"] == "too_many_attempts"
+    job = finished(services)
+    assert job["errorCode"] == "too_many_attempts"
+    assert "tried 5 times in vain; the last time: the worker had no room" in job["error"]
 
 
 def out_of_reach(**_: Any) -> None:
@@ -511,7 +515,68 @@ def test_a_permission_that_is_missing_does_not_count_as_an_attempt(
     for _ in range(services.settings.export_attempts + 2):
         with pytest.raises(ClientError, match="NoSuchBucket"):
             pipeline.prepare(claimed(pipeline))
-    assert (services.tables.export_jobs.get("export-1") or {})["status"] == "processing"
+    job = record(services)
+    assert (job["status"], job["lastError"]["code"]) == ("pending", "refused")
+
+
+def test_a_fault_that_stays_is_met_more_and_more_rarely_and_ends_in_a_failure(
+    services: Services, pipeline: ExportPipeline, clock: ManualClock
+) -> None:
+    create(pipeline)
+    clock.advance(60)
+    began = clock()
+    services.s3.delete_bucket(Bucket=services.settings.bucket)
+    rounds = []
+    while record(services)["status"] != "failed":
+        rounds.append((clock() - began).total_seconds() / 60)
+        claim = pipeline.store.claim("export-1", "poller")
+        assert claim is not None
+        with pytest.raises((ClientError, ExportFailed), match=r"NoSuchBucket|for a day"):
+            pipeline.prepare(claim)
+        assert pipeline.store.queue.due(10) == []
+        clock.now = parse_instant(record(services).get("dueAt", claim.item["dueAt"]))
+
+    assert rounds[:8] == [0, 1, 2, 4, 8, 16, 32, 64]
+    assert {later - before for before, later in pairwise(rounds[7:])} == {60}
+    job = finished(services)
+    assert (job["status"], job["errorCode"]) == ("failed", "refused_too_long")
+    assert "a store refused" in job["error"]
+    assert "lastError" not in job
+
+
+def test_an_outage_is_waited_for_however_long_it_takes(
+    services: Services, pipeline: ExportPipeline, clock: ManualClock
+) -> None:
+    create(pipeline)
+    pipeline._services.s3.meta.events.register("before-call.s3", out_of_reach)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable):
+            pipeline.prepare(claimed(pipeline))
+        clock.advance(86_400)
+    pipeline._services.s3.meta.events.unregister("before-call.s3", out_of_reach)
+
+    pipeline.prepare(claimed(pipeline))
+
+    job = finished(services)
+    assert job["status"] == "completed"
+    assert "lastError" not in job
+
+
+def test_an_error_that_nobody_has_foreseen_counts_and_is_written_down(
+    services: Services, pipeline: ExportPipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def bug(*_: Any) -> None:
+        raise ZeroDivisionError("x" * 5_000)
+
+    create(pipeline)
+    monkeypatch.setattr("remit.exports.rendering.frames", bug)
+    with pytest.raises(ZeroDivisionError):
+        pipeline.prepare(claimed(pipeline))
+
+    job = record(services)
+    assert (job["attempts"], job["lastError"]["code"]) == (1, "internal")
+    assert job["lastError"]["detail"].startswith("ZeroDivisionError: xxx")
+    assert len(job["lastError"]["detail"]) == 1000
 
 
 def test_an_abort_that_fails_does_not_hide_why(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remit.clock import parse_instant
 from remit.errors import (
     AlreadyExists,
     ConditionFailed,
@@ -14,8 +15,10 @@ from remit.errors import (
     LeaseLost,
     NotFound,
     RecordRefused,
+    StoreUnavailable,
 )
 from remit.exports.job import MOVES, status_of
+from remit.exports.last_error import LastError
 from remit.exports.progress import progress_of
 from remit.exports.store import IF_FREE_OR_MINE, ExportStore
 from remit.queue import Claim
@@ -109,7 +112,7 @@ def test_a_large_job_is_handed_over_and_comes_back_if_its_run_never_starts(
     claim = store.claim("export-1", "poller", IF_FREE_OR_MINE)
     assert claim is not None
 
-    assert store.hand_over(claim) == 2
+    assert store.hand_over(claim) == "export__export-1__2"
 
     assert store.queue.due(10) == []
     run = store.claim("export-1", "export__export-1__2#0", IF_FREE_OR_MINE)
@@ -169,9 +172,14 @@ def drop(store: ExportStore, claim: Claim) -> None:
     store.drop(claim.key)
 
 
+def an_error(held: Claim) -> LastError:
+    return LastError.after(StoreUnavailable("no"), held.item, parse_instant("2026-11-23T12:00:00Z"))
+
+
 OPERATIONS: dict[str, tuple[str, Callable[[ExportStore, Claim], object]]] = {
     "claim": ("processing", lambda store, held: store.claim(held.key, "run#0", IF_FREE_OR_MINE)),
     "release": ("pending", lambda store, held: store.release(held)),
+    "put off": ("pending", lambda store, held: store.put_off(held, an_error(held))),
     "hand over": ("pending", lambda store, held: store.hand_over(held)),
     "reopen": ("pending", reopen),
     "complete": ("completed", lambda store, held: store.complete(held, {"rows": 1}, [])),

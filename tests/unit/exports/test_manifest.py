@@ -152,7 +152,7 @@ def test_text_of_any_script_stays_readable() -> None:
 @pytest.mark.parametrize("rejects", [None, Part(stored(b"{}\n"), 1)])
 def test_a_rendered_slice_comes_back_from_json_as_it_was(rejects: Part | None) -> None:
     one = RenderedSlice(
-        Slice("export-1", "token", 7, KeyRange("2026-01-01", "2026-01-02")),
+        Slice("export-1", "token", 7, KeyRange("2026-01-01", "2026-01-02"), 1, "5e1ec7"),
         (Part(StoredObject("a", 2**40, "ff", 2**64 - 1), 2), Part(stored(b""), 0)),
         rejects,
         {"amount": {"USD": "1.0000"}},
