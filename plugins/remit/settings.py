@@ -61,7 +61,7 @@ class Settings:
     export_queue_lease: timedelta = _setting(
         "REMIT_EXPORT_QUEUE_LEASE_SECONDS",
         timedelta(minutes=15),
-        "how long a large export's slices may wait for a worker",
+        "how long a large export's slices wait before the poller asks whether their run is there",
     )
     export_attempts: int = _setting(
         "REMIT_EXPORT_ATTEMPTS", 5, "an export claimed so often without a result has failed"

@@ -17,6 +17,7 @@ from remit.aws.objects import StoredObject
 from remit.aws.target import crc64
 from remit.clock import parse_instant
 from remit.exports.job import MOVES
+from remit.exports.last_error import KINDS
 from remit.exports.manifest import SCHEMA_VERSION, File, manifest
 from remit.exports.publishing import MOST_FILES
 from remit.exports.render import ENCODINGS, RENDERERS, CompressedSink
@@ -166,6 +167,19 @@ def test_the_failures_are_those_of_the_code() -> None:
     raised = set(re.findall(r'ExportFailed\(\s*"(\w+)"', source))
     assert {names(row[0])[0] for row in rows} == raised
     assert f"| more than {MOST_FILES} files |" in DOCUMENT.text
+
+
+def test_the_errors_that_may_pass_are_those_of_the_code() -> None:
+    rows = DOCUMENT.table("last error", "what it was", "counts as an attempt", "until")
+    listed = {names(code)[0]: (counts, (names(end) or [end])[0]) for code, _, counts, end in rows}
+    ends = {(True, False): "too_many_attempts", (False, True): "refused_too_long"}
+    assert listed == {
+        kind.code: (
+            "yes" if kind.counts else "no",
+            ends.get((kind.counts, kind.refusal), "it expires"),
+        )
+        for kind in KINDS.values()
+    }
 
 
 def test_the_lifecycle_rules_are_those_of_the_template() -> None:
