@@ -2,7 +2,8 @@
 
     {"ok": bool, "figures": {name: {"value", "bar", "ok"}}}
 
-and exits with 1 when a figure misses its bar. A figure without a bar is reported as it is.
+and exits with 1 when a figure misses its bar, or when there are none, for something went wrong.
+Figures without a bar are in the table above that line.
 """
 
 from __future__ import annotations

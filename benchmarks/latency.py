@@ -26,7 +26,7 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.figures import Figure, finish
+from benchmarks.figures import BenchmarkFailed, Figure, report
 from demo import REPOSITORY, seed
 from demo.client import HookClient, eventually, expect_status
 from demo.info import StackInfo
@@ -66,30 +66,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     raise_on_signals()
     adopt_orphans()
+    try:
+        return report(lambda: figures(max(options.requests, 30)))
+    except Interrupted as interrupt:
+        return interrupt.exit_code
+
+
+def figures(count: int) -> dict[str, Figure]:
+    """Measure on a stack that is started for it and stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="remit-bench-") as directory:
         environment = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": _BUNDLES}
         stack = Stack(Path(directory), Ports.from_environment(), environment=environment)
-        try:
-            with stack as info:
-                stack.settle()
-                bare, exports = measure(info, max(options.requests, 30))
-        except Interrupted as interrupt:
-            return interrupt.exit_code
+        with stack as info:
+            stack.settle()
+            bare, exports = measure(info, count)
         parsing = {
             f"parse_{path.stem}_s": Figure(parse_seconds(path, info), PARSE_SECONDS)
             for path in sorted((REPOSITORY / "dags").glob("*.py"))
         }
     bar = statistics.median(bare) + OVERHEAD_SECONDS
-    return finish(
-        {
-            "bare_run_median_s": Figure(statistics.median(bare)),
-            "bare_run_p95_s": Figure(p95(bare)),
-            "export_median_s": Figure(statistics.median(exports), bar),
-            "export_p95_s": Figure(p95(exports)),
-            "export_over_bare_ratio": Figure(statistics.median(exports) / statistics.median(bare)),
-            **parsing,
-        }
-    )
+    return {
+        "bare_run_median_s": Figure(statistics.median(bare)),
+        "bare_run_p95_s": Figure(p95(bare)),
+        "export_median_s": Figure(statistics.median(exports), bar),
+        "export_p95_s": Figure(p95(exports)),
+        "export_over_bare_ratio": Figure(statistics.median(exports) / statistics.median(bare)),
+        **parsing,
+    }
 
 
 def measure(info: StackInfo, count: int) -> tuple[list[float], list[float]]:
@@ -123,7 +126,7 @@ def bare_run(airflow: requests.Session, dag: str) -> float:
             break
         print("asking Airflow again for a bare run: it answered 500", file=sys.stderr)
     else:
-        raise SystemExit(f"Airflow took no bare run in {TRIGGER_ATTEMPTS} attempts")
+        raise BenchmarkFailed(f"Airflow took no bare run in {TRIGGER_ATTEMPTS} attempts")
     expect_status(answer, 200)
     run = f"{dag}/dagRuns/{answer.json()['dag_run_id']}"
     eventually(
@@ -142,7 +145,7 @@ def one_export(client: HookClient) -> float:
     seconds = time.monotonic() - accepted.sent_at
     content = client.download(document["download_url"])
     if document["rows"] != ROWS or len(content) != document["bytes"]:
-        raise SystemExit(f"not the export of {ROWS} rows that was asked for: {document}")
+        raise BenchmarkFailed(f"not the export of {ROWS} rows that was asked for: {document}")
     return seconds
 
 

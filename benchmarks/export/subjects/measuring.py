@@ -9,8 +9,9 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 TABLE = "Payments"
@@ -18,6 +19,13 @@ INDEX = "gsi-merchant-created"
 MERCHANT = "merchant-000001"
 BUCKET = "remit-exports"
 FIRST_DAY, LAST_DAY = "2026-01-01", "2026-01-31"
+
+READY = b"ready\n"
+"""What a subject prints when it has made its imports; it begins when it is sent a line."""
+
+UNSIGNED_BODIES = {"payload_signing_enabled": False}
+"""botocore's setting for S3: over TLS, as in real life, it does not sign bodies. The stand-ins
+speak plain HTTP, where it would hash every part once more; nobody is to pay for that here."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +40,55 @@ class Parameters:
 
 
 @dataclass(frozen=True)
+class Done:
+    """What an export says that it did: its rows, the records that it left out, and the objects that
+    it wrote, with their bytes where it knows them; of its time, that of rendering, where it tells
+    that apart. `result` is for whoever goes on with it."""
+
+    rows: int
+    rejects: int = 0
+    written: Mapping[str, int | None] = field(default_factory=dict)
+    rendering_seconds: float | None = None
+    result: Any = None
+
+
+@dataclass(frozen=True)
 class Measured:
     """What an export took. CPU is that of the subject's process, all its threads, after imports."""
 
-    rows: int
+    done: Done
     wall_seconds: float
     cpu_seconds: float
     peak_rss_bytes: int
     settings: str
-    result: Any = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Measured:
+        """The inverse of `asdict`."""
+        return cls(**{**value, "done": Done(**value["done"])})
 
 
-def measure(export: Callable[[Parameters], tuple[int, Any]], settings: str) -> None:
-    """Run an export and print what it took; it returns its rows, and what else is to be told."""
+def measure(
+    export: Callable[[Parameters], Done], settings: str, distributions: Sequence[str]
+) -> None:
+    """Run an export when it is asked for, and print what it took.
+
+    `distributions` are what it stands on: their versions are told, too.
+    """
     parameters = Parameters(**json.loads(sys.argv[1]))
+    sys.stdout.buffer.write(READY)
+    sys.stdout.flush()
+    if not sys.stdin.readline():
+        return  # whoever asked has gone
     wall, cpu = time.perf_counter(), time.process_time()
-    rows, result = export(parameters)
+    done = export(parameters)
     measured = Measured(
-        rows=rows,
+        done,
         wall_seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
         peak_rss_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         settings=settings,
-        result=result,
+        versions={name: version(name) for name in distributions},
     )
     print(json.dumps(asdict(measured)), flush=True)
