@@ -17,6 +17,8 @@ from remit.exports.density import (
     Probe,
     cuts,
 )
+from remit.exports.pipeline import PROBES_PER_DAY
+from remit.settings import Settings
 
 START, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)
 DAY, HOUR = 86_400, 3_600
@@ -112,12 +114,34 @@ def test_the_heaviest_slice_is_at_most_half_as_much_again_as_the_mean(shape: Sha
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_probing_reads_a_twentieth_of_what_the_export_reads(shape: Shape) -> None:
+@pytest.mark.parametrize("most_slices", [64, 4])
+def test_probes_are_counted_by_the_slices_and_no_place_is_probed_twice(
+    shape: Shape, most_slices: int
+) -> None:
     index = shape(np.random.default_rng(1))
-    index.cut()
-    assert len(index.probed) <= len(index.times) / SLICE_ROWS * PROBES_PER_SLICE + PROBES_PER_SLICE
-    assert len(index.probed) * PROBE_RECORDS <= len(index.times) / 20
-    assert len(set(index.probed)) == len(index.probed), "no place is probed twice"
+    index.cut(most_slices=most_slices)
+    slices = min(-(-len(index.times) // SLICE_ROWS), most_slices)
+    assert slices * PROBES_PER_SLICE / 2 < len(index.probed) <= slices * PROBES_PER_SLICE
+    assert len(set(index.probed)) == len(index.probed)
+
+
+def test_a_slice_of_the_usual_size_is_probed_at_a_five_hundredth_of_its_records() -> None:
+    read = PROBES_PER_SLICE * PROBE_RECORDS
+    assert read * 500 <= Settings().slice_rows
+
+
+@pytest.mark.parametrize("most_slices", [2, 4, 8])
+@pytest.mark.parametrize("shape", [one for one in SHAPES if one is not two_hour_spike])
+def test_a_few_slices_are_as_even_wherever_a_peak_lasts_a_day(
+    shape: Shape, most_slices: int
+) -> None:
+    for seed in range(3):
+        index = shape(np.random.default_rng(seed))
+        days = (index.end - index.start).days
+        fewest = max(days * PROBES_PER_DAY, FEWEST_PROBES)
+        sizes = index.slices(index.cut(most_slices=most_slices, fewest_probes=fewest))
+        assert len(sizes) == most_slices
+        assert max(sizes) <= 1.5 * sum(sizes) / len(sizes), (seed, sizes)
 
 
 @pytest.mark.parametrize(
