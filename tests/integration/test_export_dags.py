@@ -239,6 +239,38 @@ def test_the_poller_starts_a_run_for_a_large_export(
     assert services.export_queue.due(10) == [], "it belongs to the run now"
 
 
+def test_the_poller_leaves_a_large_export_to_its_run_as_long_as_airflow_has_it(
+    run_dag: RunDag, airflow_services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.models.dagrun import DagRun
+    from airflow.utils.session import create_session
+
+    monkeypatch.setenv("REMIT_SMALL_EXPORT_ROWS", "10")
+    monkeypatch.setenv("REMIT_SLICE_ROWS", "10")
+    services = airflow_services
+    store_payments(services, *(payment(n, description="x" * 30_000) for n in range(60)))
+    ExportPipeline(services, Stop()).store.create(export_job("export-left"))
+
+    def poll(minute: int) -> set[str]:
+        """A poll after the lease; returns the runs that there are for the export then."""
+        services.tables.export_jobs.update(
+            "export-left",
+            set={"dueAt": f"2026-01-01T00:{minute:02d}:00.000000Z"},
+            condition="attribute_exists(#id)",
+        )
+        run_dag("poll_exports", logical_date=datetime(2026, 11, 23, 13, minute, tzinfo=UTC))
+        return {run_id for run_id in runs_of("export_payments") if "export-left" in run_id}
+
+    assert poll(1) == poll(2) == {"export__export-left__2"}
+    assert job(services, "export-left")["generation"] == 1
+    assert services.export_queue.due(10) == []
+
+    with create_session() as session:
+        (run,) = DagRun.find(run_id="export__export-left__2", session=session)
+        run.state = "failed"
+    assert poll(3) == {"export__export-left__2", "export__export-left__3"}
+
+
 def runs_of(dag_id: str) -> dict[str, tuple[Any, str | None]]:
     """Run id to conf and note."""
     from airflow.models.dagrun import DagRun
