@@ -1,9 +1,9 @@
 """An exporter as a process of its own: `python -m tests.support.exporter DYNAMODB S3`.
 
-It claims the export that is due, with a short lease, and works on it until it is finished, or
-killed. `exporting` on its standard output says that it has the claim, `publishing` that the slices
-of a large export are rendered, `exported` that all is done. `--stop-before` names where it stops
-itself (SIGSTOP).
+It claims the export that is due, or the one that `--export` names, with a short lease, and works on
+it until it is finished, or killed. `exporting` on its standard output says that it has the claim,
+`publishing` that the slices of a large export are rendered, `exported` that all is done.
+`--stop-before` names where it stops itself (SIGSTOP).
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def short_lease_services(dynamodb: str, s3: str, slices: int = 1) -> Services:
     return Services(settings, aws_at(dynamodb, s3))
 
 
-def export(pipeline: ExportPipeline, owner: str) -> bool:
-    """Export the one job that is due, from the claim to the end; False: there is none."""
-    for export_id in pipeline.store.queue.due(1):
+def export(pipeline: ExportPipeline, owner: str, wanted: str | None = None) -> bool:
+    """Export that job, or the one that is due, from the claim to the end; False: there is none."""
+    for export_id in [wanted] if wanted else pipeline.store.queue.due(1):
         if (claim := pipeline.store.claim(export_id, owner)) is not None:
             print("exporting", flush=True)
             if slices := pipeline.prepare(claim):
@@ -96,6 +96,7 @@ def main() -> None:
     parser.add_argument("dynamodb")
     parser.add_argument("s3")
     parser.add_argument("--slices", type=int, default=1)
+    parser.add_argument("--export")
     parser.add_argument("--stop-before", choices=STAGES)
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
@@ -104,7 +105,7 @@ def main() -> None:
         _stop_before(*STAGES[given.stop_before])
     services = short_lease_services(given.dynamodb, given.s3, given.slices)
     with stop_on_sigterm(services.settings.grace) as stop:
-        assert export(pipeline_of(services, stop), "exporter")
+        assert export(pipeline_of(services, stop), "exporter", given.export)
 
 
 if __name__ == "__main__":

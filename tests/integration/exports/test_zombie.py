@@ -98,6 +98,7 @@ def test_a_worker_that_was_stopped_past_its_lease_changes_and_leaves_nothing(
         while not export(successor, "successor"):
             assert time.monotonic() < deadline
             threading.Event().wait(0.1)
+        assert open_uploads(services) == [], "the successor has left what the other had open"
         before = everything(services, export_id)
 
         said = zombie.goes_on()
