@@ -15,8 +15,9 @@ Clock = Callable[[], datetime]
 """Returns the current instant, timezone-aware, in UTC."""
 
 _RFC3339 = re.compile(
-    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<time>\d{2}:\d{2}:\d{2})"
-    r"(?:\.(?P<fraction>\d{1,18}))?(?P<offset>[Zz]|[+-]\d{2}:\d{2})"
+    r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<time>(?:[01]\d|2[0-3]):\d{2}:\d{2})"
+    r"(?:\.(?P<fraction>\d+))?(?P<offset>[Zz]|[+-]\d{2}:[0-5]\d)",
+    re.ASCII,
 )
 
 
