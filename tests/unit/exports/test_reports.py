@@ -210,7 +210,20 @@ WRONG_SOURCES = [
     (changed(SOURCE, "currency currency text", "cur-rency c text"), 9, "'<attribute> <column>"),
     (changed(SOURCE, "currency currency text", "c attributes text"), 9, "'attributes' holds what"),
     (changed(SOURCE, "currency currency text", "amount currency text"), 9, "is declared twice"),
-    (changed(SOURCE, "currency currency text", "currency amount text"), 9, "is declared twice"),
+    (changed(SOURCE, "currency currency text", "cur amount integer"), 9, "is declared twice"),
+    (
+        changed(SOURCE, "amount amount integer", "amount amount text"),
+        8,
+        "the column 'amount' has the type 'integer', not 'text'",
+    ),
+    (changed(SOURCE, "status status text", "status status integer"), 10, "has the type 'text'"),
+    (changed(SOURCE, "currency currency text", "c currency json"), 9, "has the type 'text'"),
+    (changed(SOURCE, "currency currency text", "c customer_id integer"), 9, "'text', not 'int"),
+    (
+        changed(SOURCE, "createdAt created_at instant", "createdAt created_at day"),
+        7,
+        "the column 'created_at' has the type 'instant', not 'day'",
+    ),
     (changed(SOURCE, "-- statuses: p", "-- table: T\n-- statuses: p"), 5, "'table' is given twice"),
     (SOURCE.partition("SELECT")[0], 11, "a source has a query"),
 ]
@@ -426,6 +439,10 @@ def test_a_file_that_was_mended_is_usable_again(tmp_path: Path) -> None:
 def test_a_folder_without_reports_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="REMIT_REPORTS names the folder"):
         ReportLibrary(tmp_path, Checks()).current()
+
+
+def test_the_columns_that_filters_look_at_have_a_type() -> None:
+    assert {column for column, _ in FILTERS.values()} < set(source.KNOWN_COLUMNS)
 
 
 @pytest.mark.parametrize("key", sorted(report._KEYS))

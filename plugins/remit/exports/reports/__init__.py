@@ -5,10 +5,11 @@ from __future__ import annotations
 from remit.exports.reports.header import ReportError
 from remit.exports.reports.library import ReportLibrary, Reports
 from remit.exports.reports.report import COLUMN_TYPES, FILTERS, Column, Report, load_report
-from remit.exports.reports.source import Attribute, Source, load_source
+from remit.exports.reports.source import CREATED, Attribute, Source, load_source
 
 __all__ = [
     "COLUMN_TYPES",
+    "CREATED",
     "FILTERS",
     "Attribute",
     "Column",

@@ -13,6 +13,7 @@ The head says where the records are and what their attributes mean: the attribut
 DynamoDB, the column's name, its type, and whether a record without it is malformed. Decoding is
 the engine's (`remit.exports.decode`); the query sees the typed relation `items`, which has these
 columns and `attributes` (JSON of what a record holds beside them), and may add to it.
+Some columns' types are fixed (`KNOWN_COLUMNS`), because the engine looks at them.
 `statuses`, where it is given, lists what a filter by status may ask for.
 A report selects from the source by the name of the source's file.
 """
@@ -20,8 +21,10 @@ A report selects from the source by the name of the source's file.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from remit.exports.reports.header import NAME, Entry, SqlFile, read_sql_file
 
@@ -29,6 +32,21 @@ ATTRIBUTE_TYPES = ("text", "integer", "instant", "day", "boolean", "json")
 """What an attribute may be read as; `remit.exports.decode` says how."""
 
 RANGE_TYPES = ("instant", "day")
+
+CREATED = "created_at"
+"""The column with the time of creation; `as_of` bounds it."""
+
+KNOWN_COLUMNS: Mapping[str, str] = MappingProxyType(
+    {
+        CREATED: "instant",
+        "status": "text",
+        "currency": "text",
+        "customer_id": "text",
+        "amount": "integer",
+    }
+)
+"""Column that the engine itself looks at (the others are those of filters) to the type that it has
+to have."""
 
 OTHERS = "attributes"
 """The column that every source has: JSON of the attributes that it does not declare."""
@@ -66,6 +84,11 @@ class Source:
     def columns(self) -> frozenset[str]:
         """The columns that are attributes; the filters look at these."""
         return frozenset(attribute.column for attribute in self.attributes)
+
+    @property
+    def by_creation(self) -> bool:
+        """Whether its range is about the time of creation, which `as_of` bounds."""
+        return self.range.column == CREATED
 
 
 def load_source(path: Path) -> Source:
@@ -122,4 +145,6 @@ def _attribute(entry: Entry) -> Attribute:
         raise entry.wrong(f"the column {OTHERS!r} holds what the source does not declare")
     if kind not in ATTRIBUTE_TYPES:
         raise entry.wrong(f"unknown type {kind!r}; known: {', '.join(ATTRIBUTE_TYPES)}")
+    if kind != (needed := KNOWN_COLUMNS.get(column, kind)):
+        raise entry.wrong(f"the column {column!r} has the type {needed!r}, not {kind!r}")
     return Attribute(name, column, kind, required is not None)
