@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class Work:
     """A claimed export, understood.
 
-    `span` is the range that was asked for, up to `as_of`: the instant up to which creations count.
-    It lies a settle lag before the request, because an index shows what was written only after a
-    moment; so a second run of the same export sees the same records.
+    `as_of` is the instant up to which creations count. It lies a settle lag before the request,
+    because an index shows what was written only after a moment; so a second run of the same export
+    sees the same records. `span` is the range that was asked for; where that is a range of
+    creations, only up to `as_of`.
     """
 
     claim: Claim
@@ -46,11 +47,11 @@ class Work:
             raise refused.with_traceback(None)  # the one object is raised again and again
         expiry = now + settings.export_retention
         job = read_job(claim.item, reports.usable, now=now, default_expiry=expiry)
-        asked = job.request.range
+        report = reports.usable[job.request.report]
         as_of = job.created_at - settings.settle_lag
-        end = min(asked.end, as_of)
-        span = TimeRange(min(asked.start, end), end)
-        return cls(claim, job, reports.usable[job.request.report], span, as_of)
+        by_creation = all(source.by_creation for source in report.sources)
+        span = _until(job.request.range, as_of) if by_creation else job.request.range
+        return cls(claim, job, report, span, as_of)
 
     @property
     def generation(self) -> int:
@@ -101,3 +102,8 @@ class Work:
     def in_one_file(self) -> bool:
         """Whether the result is one file, however many slices there are."""
         return self.form.renderer.joinable and self.job.request.split_rows is None
+
+
+def _until(span: TimeRange, end: datetime) -> TimeRange:
+    end = min(span.end, end)
+    return TimeRange(min(span.start, end), end)

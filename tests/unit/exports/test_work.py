@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from remit.clock import format_instant
 from remit.exports.reports import ReportError, ReportLibrary
 from remit.exports.work import Work
 from remit.queue import Claim
 from remit.settings import REPORTS_DIRECTORY, Settings
+from tests.unit.exports.building import exported, page, settlement
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -47,6 +49,35 @@ def test_a_span_that_ended_before_is_as_it_was_asked_for() -> None:
 def test_a_span_that_has_not_begun_is_empty() -> None:
     one = work(StartDate="2026-12-01")
     assert one.span.end - one.span.start == timedelta()
+
+
+def test_as_of_bounds_creations_and_no_other_range() -> None:
+    """A settlement of a day that is still to come was created already, and so was one of a day that
+    has not begun in UTC."""
+    one = work(Report="settlements", Timezone="America/Los_Angeles")
+    assert one.span == one.job.request.range
+    assert one.span.end > one.as_of == one.selection.as_of
+
+
+def test_a_settlement_dated_ahead_is_exported_if_it_was_created_before_as_of() -> None:
+    one = work(Report="settlements", StartDate="2026-11-23", EndDate="2026-12-31")
+    created = [one.as_of - timedelta(microseconds=1), one.as_of, None]
+    records = [
+        settlement(
+            number,
+            date={"S": "2026-12-01"},
+            createdAt={"S": format_instant(at)} if at else ...,
+        )
+        for number, at in enumerate(created)
+    ]
+    found = exported(one.selection, page(*records)).column("settlement_id")
+    assert found == ["set-000000", "set-000002"]
+
+
+@pytest.mark.parametrize("report", ["payments", "refunds", "daily_summary"])
+def test_a_range_of_creations_ends_at_as_of(report: str) -> None:
+    one = work(Report=report)
+    assert one.span.end == one.as_of
 
 
 @pytest.mark.parametrize("query", [{}, {"Report": "payments"}])
