@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from remit.clock import parse_instant
@@ -13,21 +15,32 @@ from remit.exports.request import TimeRange
 
 OFFSET_MARGIN = timedelta(hours=14)
 """Stored times may carry any offset (-12:00 to +14:00), and the index orders them as strings. The
-key condition is wider by this much on both sides; the report's SQL then decides by the instant."""
+key condition is wider by this much on both sides, up to whole days: within a day, the index first
+has the times with a space before the clock, then those with a `T`, then those with a `t`. The
+report's SQL then decides by the instant."""
+
+_DAY = timedelta(days=1)
+_BESIDE_T: Mapping[str, str] = MappingProxyType({"": "00:00:00", " ": "00:00:00", "t": "23:59:59"})
+"""Where a stored text lies among the times of its day that have a `T`, by what comes after the day
+in its place."""
 
 
 @dataclass(frozen=True)
 class KeyRange:
-    """A range of the index: from `first` to `last`, texts that every stored form of a time sorts
-    against by its wall clock. Adjoining ranges share an edge, which no stored time equals."""
+    """A range of the index: from `first` to `last`. Adjoining ranges share an edge, which no stored
+    time and no stored day equals."""
 
     first: str
     last: str
 
 
 def outer_edges(span: TimeRange) -> tuple[datetime, datetime]:
-    """Where the records of a span may lie, as wall clock times of the index."""
-    return span.start - OFFSET_MARGIN, span.end + OFFSET_MARGIN + timedelta(seconds=1)
+    """Where the records of a span may lie, as wall clock times of the index: whole days."""
+    return _midnight(span.start - OFFSET_MARGIN), _midnight(span.end + OFFSET_MARGIN) + _DAY
+
+
+def _midnight(wall_clock: datetime) -> datetime:
+    return wall_clock.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def key_ranges(span: TimeRange, cuts: list[datetime] | None = None) -> list[KeyRange]:
@@ -36,8 +49,8 @@ def key_ranges(span: TimeRange, cuts: list[datetime] | None = None) -> list[KeyR
     Each record lies in exactly one part, whatever its offset: parts are cut by the index's own
     order, and only the outer edges have the margin.
     """
-    start, end = outer_edges(span)
-    edges = [wall_clock(one) for one in (start, *(cuts or []), end)]
+    start, end = (wall_clock(one)[:10] for one in outer_edges(span))
+    edges = [start, *map(wall_clock, cuts or []), end]
     return [KeyRange(first, last) for first, last in pairwise(edges)]
 
 
@@ -78,14 +91,16 @@ def share_before(start: datetime, end: datetime, text: str) -> float:
 
 
 def wall_clock(instant: datetime) -> str:
-    """The prefix that every stored form of a time shares: it sorts before all of them."""
+    """The prefix of a time as it is mostly stored, in any offset: it sorts before that time. Its
+    first ten characters are the day, which sorts before every form of every time of that day."""
     return instant.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0")
 
 
 def wall_clock_of(text: str, default: datetime) -> datetime:
     """The wall clock time of a stored text, as if it were UTC: its place in the index. A text that
     is no time is at the default."""
+    clock = _BESIDE_T.get(text[10:11], text[11:19])
     try:
-        return parse_instant(f"{text[:10]}T{text[11:19] or '00:00:00'}Z")
+        return parse_instant(f"{text[:10]}T{clock}Z")
     except ValueError:
         return default
