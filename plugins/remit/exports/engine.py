@@ -7,8 +7,10 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import duckdb
 import msgspec
@@ -21,9 +23,11 @@ from remit.aws.plain_json import other_attributes
 from remit.errors import ExportFailed, StoreUnavailable
 from remit.exports.decode import MACROS, pages_of, relation_of
 from remit.exports.duck import ROOM, Room, check_room, connect, watched
+from remit.exports.local_days import local_days
 from remit.exports.rejects import Rejects
 from remit.exports.reports import COLUMN_TYPES, FILTERS, Column, Report, ReportError, Source
 from remit.exports.request import ExportRequest, TimeRange
+from remit.exports.zones import first_day_from, time_zone
 
 BATCH_ROWS = 20_000
 """Rows of one frame, unless it would be larger than `BATCH_BYTES`."""
@@ -260,10 +264,13 @@ def _prepare(
     pages: Mapping[str, _Feed],
     rejects: Rejects,
 ) -> None:
-    _define_functions(connection, pages, rejects)
+    zone = time_zone(selection.time_zone)
+    _define_functions(connection, pages, rejects, zone)
     variables = {
         "range_start": selection.span.start,
         "range_end": selection.span.end,
+        "first_day": first_day_from(selection.span.start, zone),
+        "end_day": first_day_from(selection.span.end, zone),
         "as_of": selection.as_of,
         "time_zone": selection.time_zone,
         **{name: selection.filters.get(name) for name in FILTERS},
@@ -313,7 +320,10 @@ def _with_plain_json(table: Any, selection: Selection) -> Any:
 
 
 def _define_functions(
-    connection: duckdb.DuckDBPyConnection, pages: Mapping[str, _Feed], rejects: Rejects
+    connection: duckdb.DuckDBPyConnection,
+    pages: Mapping[str, _Feed],
+    rejects: Rejects,
+    zone: ZoneInfo,
 ) -> None:
     def admit(sources: Any, numbers: Any, positions: Any) -> Any:
         """For many records at once, because a call costs more than a record."""
@@ -331,6 +341,13 @@ def _define_functions(
         "BOOLEAN",
         type="arrow",
         side_effects=True,
+    )
+    connection.create_function(
+        "local_day",
+        partial(local_days, zone),
+        ["TIMESTAMP WITH TIME ZONE"],
+        "DATE",
+        type="arrow",
     )
     connection.create_function(
         "plain_json",

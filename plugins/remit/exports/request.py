@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-import zoneinfo
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta, tzinfo
-from functools import cache
+from datetime import UTC, date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from remit.clock import format_instant, parse_instant
 from remit.errors import FieldError, InvalidRequest
 from remit.exports.reports.report import FILTERS, Report
+from remit.exports.zones import start_of, time_zone, time_zones
 
 Format = Literal["csv", "json", "parquet", "xlsx"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -24,6 +25,9 @@ COMPRESSIONS: tuple[Compression, ...] = get_args(Compression)
 COMPRESSIBLE: frozenset[Format] = frozenset({"csv", "json"})
 """The formats that are text; the others compress inside."""
 
+MAX_ROWS: Mapping[Format, int] = MappingProxyType({"xlsx": 100_000})
+"""Format to the rows that one file of it may have; the others have no limit."""
+
 MIN_SPLIT_ROWS = 1_000
 """Fewer rows per file would make files by the ten thousand."""
 
@@ -32,7 +36,6 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime(9000, 1, 1, tzinfo=UTC)
 _DATE_RULE = "a day (2026-01-31) or an RFC 3339 instant with its offset (2026-01-31T23:59:59Z)"
-_NO_ZONES = ("localtime", "posixrules", "posix/", "right/")
 
 
 @dataclass(frozen=True)
@@ -73,20 +76,14 @@ class ExportRequest(BaseModel):
     @field_validator("timezone")
     @classmethod
     def _timezone(cls, name: str) -> str:
-        # The list of all zones takes longer than the zone: it is made for whoever needs it.
-        try:
-            if name.startswith(_NO_ZONES):
-                raise ValueError  # noqa: TRY301 - files beside the zones, read like one
-            zoneinfo.ZoneInfo(name)
-        except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f"there is no time zone {name!r}") from None
+        time_zone(name)
         return name
 
     @field_validator("start_date", "end_date")
     @classmethod
     def _date(cls, text: str, info: ValidationInfo) -> str:
-        zone = info.data.get("timezone", "UTC")
-        _bound(text, zoneinfo.ZoneInfo(zone), last=info.field_name == "end_date")
+        zone = time_zone(info.data.get("timezone", "UTC"))
+        _bound(text, zone, last=info.field_name == "end_date")
         return text
 
     @field_validator("columns", mode="before")
@@ -129,7 +126,7 @@ class ExportRequest(BaseModel):
     @property
     def range(self) -> TimeRange:
         """The instants that the two dates mean, half-open."""
-        zone = zoneinfo.ZoneInfo(self.timezone)
+        zone = time_zone(self.timezone)
         return TimeRange(
             _bound(self.start_date, zone, last=False), _bound(self.end_date, zone, last=True)
         )
@@ -155,28 +152,47 @@ ALLOWED: Mapping[str, str | tuple[str, ...]] = {
 the deployment."""
 
 
-@cache
-def time_zones() -> frozenset[str]:
-    """The names of the IANA time zones."""
-    return frozenset(zoneinfo.available_timezones())
-
-
 def parse_request(values: Mapping[str, Any], reports: Mapping[str, Report]) -> ExportRequest:
     """Validate a request that names its fields as `ExportRequest` does.
 
     Raises:
         InvalidRequest: at least one field is wrong; all of them are named.
     """
+    wrong: list[Any] = []
     try:
         request = ExportRequest.model_validate(values)
     except ValidationError as error:
-        report = reports.get(str(values.get("report", "payments")))
-        errors = [_field_error(one, reports, report) for one in error.errors()]
-        raise InvalidRequest(*errors) from None
-    errors = [*_report_errors(request, reports), *_range_errors(request), *_format_errors(request)]
+        wrong = error.errors()
+        request = _without(values, _fields(wrong))
+    unknown = _fields(wrong)
+    report = None if "report" in unknown else reports.get(request.report)
+    errors = [
+        *(_field_error(one, reports, report) for one in wrong),
+        *([] if "report" in unknown else _report_errors(request, reports)),
+        *_range_errors(request, unknown),
+        *_amount_errors(request),
+        *_format_errors(request),
+    ]
     if errors:
         raise InvalidRequest(*errors)
     return request
+
+
+def _fields(wrong: Sequence[Any]) -> frozenset[str]:
+    """The fields that pydantic's errors are about."""
+    return frozenset(str(one["loc"][0]) for one in wrong)
+
+
+_ANY_DATES: Mapping[str, str] = MappingProxyType(
+    {"start_date": "2000-01-01", "end_date": "2000-01-01"}
+)
+
+
+def _without(values: Mapping[str, Any], wrong: Collection[str]) -> ExportRequest:
+    """What is right of a request, for the checks that look at several fields. Most of them pass
+    over what is not given; those of the report and the range are told what is wrong."""
+    right = {name: value for name, value in values.items() if name not in wrong}
+    return ExportRequest.model_validate({**_ANY_DATES, **right})
 
 
 def check_length(request: ExportRequest, days: int) -> None:
@@ -217,41 +233,60 @@ def _report_errors(request: ExportRequest, reports: Mapping[str, Report]) -> lis
     return errors
 
 
-def _range_errors(request: ExportRequest) -> list[FieldError]:
-    span, errors = request.range, []
-    if span.start >= span.end:
-        message = f"the range ends ({request.end_date}) before it starts ({request.start_date})"
-        errors.append(FieldError("end_date", message, "an end after start_date"))
+def _range_errors(request: ExportRequest, wrong: Collection[str]) -> list[FieldError]:
+    days = [bool(_DAY.fullmatch(text)) for text in (request.start_date, request.end_date)]
+    # Between a day and an instant, the zone decides.
+    unknown = {"start_date", "end_date"} | ({"timezone"} if any(days) != all(days) else set())
+    span = request.range
+    if span.start < span.end or not unknown.isdisjoint(wrong):
+        return []
+    message = f"the range ends ({request.end_date}) before it starts ({request.start_date})"
+    return [FieldError("end_date", message, "an end after start_date")]
+
+
+def _amount_errors(request: ExportRequest) -> list[FieldError]:
     low, high = request.min_amount, request.max_amount
-    if low is not None and high is not None and low > high:
-        errors.append(FieldError("max_amount", "less than min_amount", "at least min_amount"))
-    return errors
+    if low is None or high is None or low <= high:
+        return []
+    return [FieldError("max_amount", "less than min_amount", "at least min_amount")]
 
 
 def _format_errors(request: ExportRequest) -> list[FieldError]:
+    errors = []
     if request.compression != "none" and request.format not in COMPRESSIBLE:
         message = f"a {request.format} file is compressed inside"
-        return [FieldError("compression", message, ("none",))]
-    return []
+        errors.append(FieldError("compression", message, ("none",)))
+    most = MAX_ROWS.get(request.format)
+    if most is not None and (request.split_rows or 0) > most:
+        message = f"an {request.format} file has at most {most} rows"
+        allowed = f"a whole number of rows, {MIN_SPLIT_ROWS} to {most}"
+        errors.append(FieldError("split_rows", message, allowed))
+    return errors
 
 
 def _column_names(report: Report) -> tuple[str, ...]:
     return tuple(column.name for column in report.columns)
 
 
-def _bound(text: str, zone: tzinfo, *, last: bool) -> datetime:
+def _bound(text: str, zone: ZoneInfo, *, last: bool) -> datetime:
     if _DAY.fullmatch(text) is None:
         instant = parse_instant(text)
     else:
-        try:
-            day = date.fromisoformat(text) + timedelta(days=int(last))
-        except (ValueError, OverflowError):
-            raise ValueError(f"{text!r} is not a day of the calendar") from None
-        # Where the clocks skip midnight, the day begins with the first instant that it has.
-        instant = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+        instant = _start_of(text, zone, days_later=int(last))
     if not _EARLIEST <= instant <= _LATEST:
         raise ValueError(f"outside {format_instant(_EARLIEST)} to {format_instant(_LATEST)}")
     return instant
+
+
+def _start_of(text: str, zone: ZoneInfo, *, days_later: int) -> datetime:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day of the calendar") from None
+    try:
+        return start_of(day + timedelta(days=days_later), zone)
+    except OverflowError:
+        raise ValueError(f"{text!r} is at an end of the calendar") from None
 
 
 def _field_error(error: Any, reports: Mapping[str, Report], report: Report | None) -> FieldError:

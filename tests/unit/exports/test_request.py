@@ -11,6 +11,7 @@ from remit.exports.request import (
     COMPRESSIBLE,
     COMPRESSIONS,
     FORMATS,
+    MAX_ROWS,
     ExportRequest,
     as_values,
     check_length,
@@ -94,7 +95,6 @@ def test_what_is_no_whole_number_of_64_bits_is_refused(value: Any) -> None:
         ({"columns": "payment_id,payment_id"}, "columns", "payment_id"),
         ({"columns": []}, "columns", "payment_id"),
         ({"columns": ""}, "columns", "payment_id"),
-        ({"columns": 5, "report": "gone"}, "columns", "column names of the report"),
         ({"report": "settlements", "customer_id": "cus-1"}, "customer_id", "currency"),
         ({"status": "lost"}, "status", "succeeded"),
         ({"status": ""}, "status", ALLOWED["status"]),
@@ -130,9 +130,64 @@ def test_only_text_is_compressed(form: str) -> None:
         assert errors(format=form, compression="gzip")["compression"].allowed == ("none",)
 
 
-def test_all_errors_are_named_at_once() -> None:
-    wrong = {"start_date": "x", "end_date": "y", "timezone": "z", "split_rows": 1, "columns": 5}
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"start_date": "x", "end_date": "y", "timezone": "z", "split_rows": 1, "columns": 5},
+        {"report": "gone", "format": "pdf"},
+        {"report": "gone", "columns": 5, "compression": "brotli"},
+        {"columns": "iban", "compression": "brotli"},
+        {"status": "weird", "split_rows": 3},
+        {"status": "weird", "columns": "iban", "start_date": ..., "limit": 20},
+        {"min_amount": 1.5, "end_date": "2025-12-31"},
+        {"timezone": "Mars/Olympus", "end_date": "2025-12-31"},
+    ],
+)
+def test_all_errors_are_named_at_once(wrong: dict[str, Any]) -> None:
     assert errors(**wrong).keys() == wrong.keys()
+
+
+def test_a_format_is_held_against_its_options_whatever_else_is_wrong() -> None:
+    wrong = {"split_rows": 200_000, "columns": "iban", "currency": "euro", "compression": "gzip"}
+    assert errors(format="xlsx", **wrong).keys() == wrong.keys()
+
+
+def test_amounts_are_compared_whatever_else_is_wrong() -> None:
+    found = errors(min_amount=2, max_amount=1, status="weird", compression="brotli")
+    assert found.keys() == {"max_amount", "status", "compression"}
+
+
+def test_what_is_wrong_already_is_not_held_against_another_field() -> None:
+    """The columns of a report that does not exist, a range whose zone would have decided."""
+    assert errors(report=5, columns="iban", status="weird").keys() == {"report"}
+    assert errors(report="gone", columns="iban").keys() == {"report"}
+    assert errors(start_date="x", end_date="1970-01-01T00:00:00Z").keys() == {"start_date"}
+    assert errors(min_amount="x", max_amount=-5).keys() == {"min_amount"}
+    instant = {"start_date": "2026-01-15", "end_date": "2026-01-14T20:00:00Z"}
+    assert parse(timezone="Asia/Tokyo", **instant)
+    assert errors(timezone="Asia/Tokio", **instant).keys() == {"timezone"}
+
+
+def test_the_columns_of_an_unknown_report_are_not_guessed() -> None:
+    assert errors(report="gone", columns=5)["columns"].allowed == "column names of the report"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_more_rows_than_a_file_may_have_are_refused_with_the_limit(form: str) -> None:
+    if form in MAX_ROWS:
+        assert parse(format=form, split_rows=100_000).split_rows == MAX_ROWS["xlsx"]
+        error = errors(format=form, split_rows=100_001)["split_rows"]
+        assert error.message == "an xlsx file has at most 100000 rows"
+        assert error.allowed == "a whole number of rows, 1000 to 100000"
+    else:
+        assert parse(format=form, split_rows=10**9).split_rows == 10**9
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-30", "9999-12-31", "9999-12-30"])
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+def test_a_day_that_is_out_of_reach_is_refused(day: str, zone: str) -> None:
+    found = errors(start_date=day, end_date=day, timezone=zone)
+    assert found.keys() == {"start_date", "end_date"}
 
 
 @pytest.mark.parametrize("name", sorted(REPORTS))

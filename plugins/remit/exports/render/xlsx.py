@@ -20,6 +20,7 @@ from remit.errors import ExportFailed
 from remit.exports.render.arrow import table_of
 from remit.exports.render.base import Renderer
 from remit.exports.render.cells import text_of, with_currencies
+from remit.exports.request import MAX_ROWS
 
 MOST_BYTES = 64 * 2**20
 """Bytes of the values of one file, as Arrow holds them. Until the file is written it takes up to
@@ -36,7 +37,7 @@ class XlsxRenderer(Renderer):
     extension = "xlsx"
     content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
     joinable = False
-    max_rows = 100_000
+    max_rows = MAX_ROWS["xlsx"]
 
     def _begin(self, first: bool) -> None:  # noqa: ARG002 - an XLSX file is never a slice
         self._content = io.BytesIO()
