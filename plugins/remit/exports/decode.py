@@ -91,10 +91,13 @@ _READERS: Mapping[str, _Reader] = MappingProxyType(
 )
 
 MACROS = (
+    # An enumeration finds its code by a hash; a MAP would compare one after the other.
     f"""CREATE MACRO major(minor, currency) AS
-        (minor * MAP {{{
-        ", ".join(f"'{code}': {minor_unit(digits)}" for code, digits in EXPONENTS.items())
-    }}}[upper(currency)])::DECIMAL(24,4)""",
+        (minor * [{", ".join(str(minor_unit(digits)) for digits in EXPONENTS.values())}][
+            enum_code(try_cast(upper(currency) AS ENUM({
+        ", ".join(f"'{code}'" for code in EXPONENTS)
+    })))::INTEGER + 1
+        ])::DECIMAL(24,4)""",
 )
 """What reports may call: `major(minor, currency)` is an exact amount in major units, NULL for a
 currency that ISO 4217 does not know."""
