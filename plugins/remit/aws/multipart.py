@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 MIN_PART = 5 * 1024**2
 MAX_PART = 5 * 1024**3
 MAX_PARTS = 10_000
-_FIRST_PARTS = 8 * 1024**2
+_FIRST_PARTS = 16 * 1024**2
 _PARTS_PER_SIZE = 1000
 
 
 def part_size(parts_so_far: int) -> int:
     """Bytes of the next part of a stream whose length nobody knows yet.
 
-    It doubles every 1,000 parts, so that 10,000 parts hold 7.99 TiB, more than the 5 TiB of the
-    largest object, and a stream needs the memory of long parts only when it is long:
+    It doubles every 1,000 parts: 8,283 parts hold the 5 TiB of the largest object, and a stream
+    needs the memory of long parts only when it is long.
 
-        written    1 GB   10 GB   100 GB   1 TB      5 TiB
-        part       8 MiB  16 MiB  64 MiB   512 MiB   4 GiB
+        written    1 GB    10 GB   100 GB   1 TB      5 TiB
+        part       16 MiB  16 MiB  64 MiB   512 MiB   4 GiB
     """
-    return _FIRST_PARTS << (parts_so_far // _PARTS_PER_SIZE)
+    return min(_FIRST_PARTS << (parts_so_far // _PARTS_PER_SIZE), MAX_PART)
 
 
 Part = Mapping[str, Any]

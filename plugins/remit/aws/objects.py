@@ -1,8 +1,8 @@
 """S3 objects: written as a stream, encrypted and checked, nothing visible before it is whole.
 
-Up to one part (8 MiB) a stream is a single `PutObject` with its SHA-256; beyond, a multipart upload
-whose parts carry their CRC64NVME and whose completion carries that of the whole. S3 compares each
-with what arrived
+Up to one part (16 MiB) a stream is a single `PutObject` with its SHA-256; beyond, a multipart
+upload whose parts carry their CRC64NVME and whose completion carries that of the whole. S3 compares
+each with what arrived
 (https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity.html).
 """
 
@@ -49,7 +49,7 @@ class ObjectWriter(io.RawIOBase):
 
     A thread of its own checks and sends the parts, while the caller goes on writing. There are at
     most three buffers (one that fills, one that waits, one on its way), which are used in turn:
-    24 MiB for the first 8 GB, and three of `part_size` from then on.
+    48 MiB for the first 16 GB, and three of `part_size` from then on.
 
     `check` is called twice a second while a part is waited for: what it raises ends the wait.
     As a context manager it aborts when the block raises or ends without a commit. What is written
