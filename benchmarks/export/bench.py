@@ -25,7 +25,7 @@ class Plan:
     """
 
     rounds: int = 3
-    rows: int = 2 * MILLION
+    rows: int = 4 * MILLION
     peer_rows: int = 200_000
     shape_rows: int = 500_000
     shape_peer_rows: int = 50_000
