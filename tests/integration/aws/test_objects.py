@@ -8,10 +8,11 @@ from awscrt import checksums
 from botocore.exceptions import ClientError
 
 from remit.aws.compose import compose
+from remit.aws.multipart import part_size
 from remit.aws.objects import ObjectWriter, StoredObject, Target
 from remit.services import Services
 
-MIB = 1024**2
+MIB, PART = 1024**2, part_size(0)
 
 
 def target(services: Services, key: str = "exports/file.csv") -> Target:
@@ -35,7 +36,7 @@ def uploads(services: Services) -> list[Any]:
     return list(answer.get("Uploads", []))
 
 
-@pytest.mark.parametrize("size", [0, 1, 8 * MIB, 8 * MIB + 1, 20 * MIB])
+@pytest.mark.parametrize("size", [0, 1, PART, PART + 1, 2 * PART + 4 * MIB])
 def test_what_is_written_is_stored_with_its_checksums(services: Services, size: int) -> None:
     content = bytes(range(256)) * (size // 256 + 1)
     content = content[:size]
@@ -52,7 +53,7 @@ def test_what_is_written_is_stored_with_its_checksums(services: Services, size: 
     assert uploads(services) == []
 
 
-@pytest.mark.parametrize("size", [10, 20 * MIB])
+@pytest.mark.parametrize("size", [10, 2 * PART + 4 * MIB])
 def test_an_error_leaves_nothing_behind(services: Services, size: int) -> None:
     def fail_midway() -> None:
         with ObjectWriter(services.s3, target(services)) as sink:

@@ -12,13 +12,14 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from botocore.retries.standard import ExponentialBackoff
 
+from remit.aws.multipart import part_size
 from remit.aws.objects import ObjectRefused, ObjectWriter, StoredObject, Target, UploadGone
 from remit.aws.target import crc64, encode_crc64
 from remit.errors import StoreUnavailable
 from tests.support.aws import aws_at
 
 MIB = 1024**2
-SIZE = 20 * MIB  # three parts
+SIZE = 5 * part_size(0) // 2  # three parts
 KEY = "exports/file.csv"
 XMLNS = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 

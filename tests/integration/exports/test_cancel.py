@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from remit.aws.multipart import part_size
 from remit.aws.objects import ObjectWriter, Target
 from remit.errors import Conflict, LeaseLost, NotFound, StoreUnavailable
 from remit.exports.announce import announcement
@@ -187,7 +188,7 @@ def test_a_cancel_takes_effect_at_the_next_beat_and_leaves_no_parts(
             Heartbeat(store.queue, held, timedelta(seconds=60), interval=0.01) as heartbeat,
             ObjectWriter(services.s3, target) as sink,
         ):
-            sink.write(bytes(25 * 1024**2))  # the fourth part waits until the first is sent
+            sink.write(bytes(3 * part_size(0) + 1))  # the fourth part waits until the first is sent
             assert uploads()
             cancel(store)
             heartbeat._thread.join(10)  # it ends when it finds the lease lost
