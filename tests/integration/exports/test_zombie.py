@@ -23,7 +23,7 @@ from tests.support.process import wait_until_stopped, worker
 from tests.support.results import finished, manifest_of
 from tests.support.standins import StandIns, stand_ins
 
-PAYMENTS = 3_000  # 24 MB: three parts, and thirty frames
+PAYMENTS = 5_000  # 40 MB: three parts, and fifty frames
 SLICES = 2
 
 
@@ -33,7 +33,7 @@ def standins() -> Iterator[StandIns]:
     with stand_ins() as found:
         services = short_lease_services(*found.endpoints)
         begin = datetime(2026, 1, 1, tzinfo=UTC)
-        times = ((begin + n * timedelta(minutes=14)).isoformat() for n in range(PAYMENTS))
+        times = ((begin + n * timedelta(minutes=8)).isoformat() for n in range(PAYMENTS))
         records = (payment(n, createdAt=at, description="x" * 8_000) for n, at in enumerate(times))
         put_many(services, "Payments", records)
         services.tables.merchants.put(
