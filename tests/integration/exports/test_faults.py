@@ -29,7 +29,7 @@ from tests.support.exports import claimed, export_job, payment
 from tests.support.results import csv_rows, finished, manifest_of, record
 from tests.support.standins import StandIns, stand_ins
 
-PAYMENTS = 1_800  # 18 MB: three parts
+PAYMENTS = 3_400  # 34 MB: three parts
 KEY = "exports/merchant-1/export-1/1/payments_2026-01-01_2026-01-31.csv"
 
 
@@ -45,7 +45,7 @@ def services(standins: StandIns, clock: ManualClock, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("remit.exports.engine.BATCH_ROWS", 100)
     services = Services(Settings(region=REGION, webhook_allow_http=True), standins.aws, clock)
     begin = datetime(2026, 1, 1, tzinfo=UTC)
-    times = ((begin + n * timedelta(minutes=20)).isoformat() for n in range(PAYMENTS))
+    times = ((begin + n * timedelta(minutes=10)).isoformat() for n in range(PAYMENTS))
     records = (payment(n, createdAt=at, description="x" * 9_900) for n, at in enumerate(times))
     put_many(services, "Payments", records)
     services.tables.merchants.put(
