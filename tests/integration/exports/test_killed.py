@@ -40,7 +40,7 @@ together."""
 AT_MOST = 3 * ENOUGH
 """Kills to come to that: some come when all is done."""
 
-SLICES = 4
+SLICES = 2
 PAYMENTS = 4_000
 RANDOM_BYTES = 9_000
 """Of each payment. They are 48 MB of text, which no compression makes much smaller: even a slice is
