@@ -12,6 +12,10 @@ from types import FrameType
 
 from remit.errors import Interrupted
 
+CHECK_SECONDS = 0.5
+"""How often whoever waits looks whether to go on: a lost claim, a cancel and a stop are noticed
+within this, wherever the work is."""
+
 
 class Stop:
     """Whether this process was asked to stop, and a way to wait that such a request ends.

@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import TypeVar
+
+from remit.stop import CHECK_SECONDS
 
 T = TypeVar("T")
-
-_CHECK_SECONDS = 0.5
-
-
-@dataclass(frozen=True)
-class _Done(Generic[T]):
-    number: int
-    result: T
 
 
 def at_once(tasks: Sequence[Callable[[], T]], check: Callable[[], None]) -> list[T]:
     """The results of the tasks, in their order, each of a thread of its own.
 
-    `check` is called twice a second while one is waited for. What it raises, and the first error of
-    a task, ends the wait. It does not end the other tasks: they have to be told.
+    The end of the wait (see `results_of`) does not end the tasks: they have to be told. Their
+    threads do not keep the process, as those of an executor would.
     """
-    ended: queue.SimpleQueue[_Done[T] | Exception] = queue.SimpleQueue()
-    for number, task in enumerate(tasks):
-        threading.Thread(target=_run, args=(number, task, ended), daemon=True).start()
-    results: dict[int, T] = {}
-    while len(results) < len(tasks):
-        try:
-            one = ended.get(timeout=_CHECK_SECONDS)
-        except queue.Empty:
-            check()
-            continue
-        if isinstance(one, Exception):
-            raise one
-        results[one.number] = one.result
-    return [results[number] for number in range(len(tasks))]
+    futures: list[Future[T]] = [Future() for _ in tasks]
+    for future, task in zip(futures, tasks, strict=True):
+        threading.Thread(target=_run, args=(future, task), daemon=True).start()
+    return results_of(futures, check)
 
 
-def _run(
-    number: int, task: Callable[[], T], ended: queue.SimpleQueue[_Done[T] | Exception]
-) -> None:
+def results_of(futures: Sequence[Future[T]], check: Callable[[], None]) -> list[T]:
+    """The results, in order. `check` is called whenever one is there, and twice a second while none
+    comes: what it raises ends the wait, as the first error among the results does."""
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, CHECK_SECONDS, FIRST_COMPLETED)
+        for one in done:
+            one.result()
+        check()
+    return [one.result() for one in futures]
+
+
+def _run(future: Future[T], task: Callable[[], T]) -> None:
     try:
-        ended.put(_Done(number, task()))
+        future.set_result(task())
     except Exception as error:  # noqa: BLE001 - handed over to the caller, which raises it
-        ended.put(error)
+        future.set_exception(error)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
+from remit.aws.at_once import results_of
 from remit.aws.multipart import MAX_PART, MIN_PART, Part, Upload
 from remit.aws.object_errors import object_errors
 from remit.aws.target import StoredObject, Target, combine_crc64, crc64
@@ -18,8 +19,6 @@ client waits for an answer; 10,000 parts of 1 GiB are more than the largest obje
 
 THREADS = 4
 """Parts on their way at once."""
-
-_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def compose(
     segments: Sequence[StoredObject],
     target: Target,
     *,
-    check: Callable[[], None] | None = None,
+    check: Callable[[], None] = lambda: None,
     threads: int = THREADS,
 ) -> tuple[int, int]:
     """Write the segments, end to end, as one object; returns its size and CRC64NVME.
@@ -113,7 +112,7 @@ def compose(
 
 
 def _upload_all(
-    upload: Upload, plan: Sequence[list[Span]], check: Callable[[], None] | None, threads: int
+    upload: Upload, plan: Sequence[list[Span]], check: Callable[[], None], threads: int
 ) -> list[Part]:
     """Every part of the plan.
 
@@ -126,14 +125,7 @@ def _upload_all(
         for number, spans in enumerate(plan, start=1)
     ]
     try:
-        pending: set[Future[Part]] = set(parts)
-        while pending:
-            done, pending = wait(pending, _CHECK_SECONDS, FIRST_COMPLETED)
-            for part in done:
-                part.result()
-            if check is not None:
-                check()
-        return [part.result() for part in parts]
+        return results_of(parts, check)
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
         for late in wait([one for one in parts if not one.cancelled()], LEAVE_SECONDS).not_done:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from remit.stop import CHECK_SECONDS
+
 T = TypeVar("T")
 
 _PUT_SECONDS = 0.1
-_CHECK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Prefetched(Iterator[T], Generic[T]):
     def _wait(self) -> T | _Failure | _End:
         while True:
             try:
-                return self._ready.get(timeout=_CHECK_SECONDS)
+                return self._ready.get(timeout=CHECK_SECONDS)
             except queue.Empty:
                 if self._closed.is_set():  # by another thread than the one that waits
                     return _End()

@@ -31,7 +31,7 @@ from remit.aws.pace import Pace
 from remit.aws.pages import Page, parse_page
 from remit.aws.session import THROTTLING_CODES, TRANSIENT_CODES, Aws, store_errors
 from remit.errors import ConfigurationError, Interrupted, RemitError, StoreUnavailable
-from remit.stop import Stop
+from remit.stop import CHECK_SECONDS, Stop
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,6 @@ PATIENCE = timedelta(minutes=10)
 
 _BACKOFF_BASE_SECONDS = 0.05
 _BACKOFF_CAP_SECONDS = 5.0
-_CHECK_SECONDS = 0.5
 _AT_ONCE = [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 """botocore sends head and body apart and leaves Nagle's algorithm on: each request would wait for
 the acknowledgement of its head, up to 40 ms."""
@@ -136,10 +135,10 @@ class RawQuery:
 
     def _wait(self, seconds: float, check: Callable[[], None]) -> None:
         while True:
-            if self._stop.wait(min(seconds, _CHECK_SECONDS)):
+            if self._stop.wait(min(seconds, CHECK_SECONDS)):
                 raise Interrupted("asked to stop while waiting for DynamoDB")
             check()
-            seconds -= _CHECK_SECONDS
+            seconds -= CHECK_SECONDS
             if seconds <= 0:
                 return
 

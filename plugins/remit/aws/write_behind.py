@@ -8,12 +8,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
+from remit.stop import CHECK_SECONDS
+
 T = TypeVar("T")
 
 LEAVE_SECONDS = 1.5
 """How long whoever has to leave waits for what is on its way."""
-
-_CHECK_SECONDS = 0.5
 
 
 class _End:
@@ -54,7 +54,7 @@ class WriteBehind(Generic[T]):
         """Wait until everything is sent; the thread has ended then."""
         if self._thread.is_alive():
             self._put(_End())
-        while not self._ended_in(_CHECK_SECONDS):
+        while not self._ended_in(CHECK_SECONDS):
             self._look_out()
         self.check()
 
@@ -74,7 +74,7 @@ class WriteBehind(Generic[T]):
     def _put(self, element: T | _End) -> None:
         while True:
             try:
-                return self._waiting.put(element, timeout=_CHECK_SECONDS)
+                return self._waiting.put(element, timeout=CHECK_SECONDS)
             except queue.Full:
                 self._look_out()
 

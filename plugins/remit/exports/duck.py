@@ -22,6 +22,7 @@ from typing import Any
 import duckdb
 
 from remit.errors import OutOfRoom
+from remit.stop import CHECK_SECONDS
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,6 @@ _CLOSED: Mapping[str, Any] = {
     "python_enable_replacements": False,
 }
 
-_CHECK_SECONDS = 0.5
 _SPILL = "remit-spill-"
 _NEW = "remit-new-"
 
@@ -119,7 +119,7 @@ def _remove_unlocked(folder: Path) -> None:
 def watched(
     connection: duckdb.DuckDBPyConnection,
     check: Callable[[], None],
-    every_seconds: float = _CHECK_SECONDS,
+    every_seconds: float = CHECK_SECONDS,
 ) -> Iterator[None]:
     """Call `check` twice a second while the block runs, from a thread of its own. What it raises
     interrupts the connection's query, which may compute for long without yielding a row, and is

@@ -22,7 +22,7 @@ def nothing() -> None:
 @pytest.fixture
 def hangs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], int]]:
     """A task that ends after the test."""
-    monkeypatch.setattr(module, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(module, "CHECK_SECONDS", 0.01)
     over = threading.Event()
     yield lambda: over.wait(PATIENCE) and 1
     over.set()

@@ -116,7 +116,7 @@ def test_a_part_that_is_refused_ends_the_others_before_the_abort() -> None:
 def test_what_the_check_raises_ends_the_work_even_during_a_long_copy(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("remit.aws.compose._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("remit.aws.at_once.CHECK_SECONDS", 0.01)
     copying, lost = threading.Event(), threading.Event()
 
     def hold(number: int) -> None:
@@ -140,7 +140,7 @@ def test_what_the_check_raises_ends_the_work_even_during_a_long_copy(
 def test_copies_that_hang_keep_nobody_and_their_upload_is_aborted_once_they_have_arrived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("remit.aws.compose._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("remit.aws.at_once.CHECK_SECONDS", 0.01)
     monkeypatch.setattr("remit.aws.compose.LEAVE_SECONDS", 0.01)
     gate, copying = threading.Event(), threading.Barrier(3)
     aborts = threading.Semaphore(0)

@@ -305,7 +305,7 @@ class _Lost(Exception):
 def test_a_part_that_hangs_keeps_nobody_and_its_upload_is_aborted_once_it_has_arrived(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("remit.aws.write_behind._CHECK_SECONDS", 0.01)
+    monkeypatch.setattr("remit.aws.write_behind.CHECK_SECONDS", 0.01)
     monkeypatch.setattr("remit.aws.write_behind.LEAVE_SECONDS", 0.01)
     gate, sending = threading.Event(), threading.Event()
 

@@ -68,7 +68,7 @@ class _Lost(Exception):
 
 
 def test_a_check_ends_the_wait_for_a_slow_source(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prefetch, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(prefetch, "CHECK_SECONDS", 0.01)
     slow, checks = threading.Event(), 0
 
     def source() -> Iterator[int]:

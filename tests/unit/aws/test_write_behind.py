@@ -98,7 +98,7 @@ class _Lost(Exception):
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """What is being sent waits for it; nobody waits long for anything else."""
-    monkeypatch.setattr(write_behind, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(write_behind, "CHECK_SECONDS", 0.01)
     monkeypatch.setattr(write_behind, "LEAVE_SECONDS", 0.01)
     opened = threading.Event()
     yield opened
