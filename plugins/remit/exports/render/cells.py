@@ -1,4 +1,4 @@
-"""Values as text, exactly: what CSV and NDJSON share.
+"""Values as text, exactly: what CSV, NDJSON and XLSX share.
 
 Everything here works on whole columns. Arrow's own casts of timestamps and decimals cost more than
 the rest of a CSV row together, so these two are made from their digits.
@@ -6,8 +6,7 @@ the rest of a CSV row together, so these two are made from their digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -54,35 +53,7 @@ def with_currencies(columns: Sequence[Column]) -> list[Column]:
     return [*columns, *(Column(name, "text") for name in currencies if name not in names)]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One column of the lines to be written: what stands before each value, and the quotes."""
-
-    before: str
-    texts: pa.Array
-    quote: str
-
-
-def lines(cells: Iterable[Cell], *, missing: str, end: str) -> Any:
-    """One line per row as bytes, in one pass over all columns.
-
-    What two values have between them on every line is one piece, so that there are few pieces.
-    """
-    pieces: list[Any] = []
-    literal = ""
-    for cell in cells:
-        literal += cell.before
-        if cell.texts.null_count:
-            quoted = pc.binary_join_element_wise(cell.quote, cell.texts, cell.quote, "")
-            pieces += [literal, pc.fill_null(quoted, missing)]
-            literal = ""
-        else:
-            pieces += [literal + cell.quote, cell.texts]
-            literal = cell.quote
-    return _bytes_of(pc.binary_join_element_wise(*pieces, literal + end, ""))
-
-
-def _bytes_of(texts: pa.Array) -> Any:
+def bytes_of(texts: pa.Array) -> Any:
     """The texts end to end, as the array holds them: nothing is copied."""
     _, edges, data = texts.buffers()
     if data is None:
@@ -91,20 +62,9 @@ def _bytes_of(texts: pa.Array) -> Any:
     return data.slice(int(first), int(last - first))
 
 
-def contains(texts: pa.Array, *characters: str) -> bool:
-    """Whether any of these ASCII characters is in any of the texts."""
-    content = _content_of(texts)
-    return any(bool((content == ord(one)).any()) for one in characters)
-
-
-def contains_control(texts: pa.Array) -> bool:
-    """Whether a control character (below U+0020) is in any of the texts."""
-    return bool((_content_of(texts) < ord(" ")).any())
-
-
-def _content_of(texts: pa.Array) -> npt.NDArray[np.uint8]:
+def content_of(texts: pa.Array) -> npt.NDArray[np.uint8]:
     """The bytes of the texts, end to end, as numbers."""
-    return np.frombuffer(_bytes_of(texts), np.uint8)
+    return np.frombuffer(bytes_of(texts), np.uint8)
 
 
 def _edges_of(texts: pa.Array) -> npt.NDArray[np.int32]:
@@ -112,6 +72,16 @@ def _edges_of(texts: pa.Array) -> npt.NDArray[np.int32]:
     edges = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, texts.offset * 4)
     first: np.int32 = edges[0]
     return edges - first
+
+
+def first_bytes(texts: pa.Array) -> npt.NDArray[np.uint8]:
+    """The first byte of each text; of an empty one, whatever comes next. Without a byte in any,
+    there is none."""
+    content = content_of(texts)
+    if not len(content):
+        return content
+    # An empty text at the very end starts behind the last byte.
+    return content[np.minimum(_edges_of(texts)[:-1], len(content) - 1)]
 
 
 def _instants(values: pa.Array) -> pa.Array:
@@ -159,7 +129,12 @@ def _fixed_width(texts: npt.NDArray[np.void], values: pa.Array) -> pa.Array:
     """Texts of one width as a string array, missing where the values are."""
     edges = np.arange(len(texts) + 1, dtype=np.int32) * texts.itemsize
     array = pa.StringArray.from_buffers(len(texts), pa.py_buffer(edges), pa.py_buffer(texts))
-    return pc.if_else(values.is_valid(), array, None) if values.null_count else array
+    return _missing_where(values, array)
+
+
+def _missing_where(values: pa.Array, texts: pa.Array) -> pa.Array:
+    """The texts, missing where the values are."""
+    return pc.if_else(values.is_valid(), texts, None) if values.null_count else texts
 
 
 def _majors(values: pa.Array, currencies: pa.Array) -> pa.Array:
@@ -184,7 +159,7 @@ def _shortened(texts: pa.Array, surplus: npt.NDArray[np.int64]) -> pa.Array:
     """The texts without so many bytes at the end of each."""
     if texts.null_count:
         surplus = np.where(texts.is_valid(), surplus, 0)
-    content, edges = _content_of(texts), _edges_of(texts)
+    content, edges = content_of(texts), _edges_of(texts)
     keep = np.ones(len(content), bool)
     for back in range(1, MOST_DECIMALS + 2):
         keep[edges[1:][surplus >= back] - back] = False
@@ -192,7 +167,7 @@ def _shortened(texts: pa.Array, surplus: npt.NDArray[np.int64]) -> pa.Array:
     shortened = pa.StringArray.from_buffers(
         len(texts), pa.py_buffer(edges), pa.py_buffer(content[keep])
     )
-    return pc.if_else(texts.is_valid(), shortened, None) if texts.null_count else shortened
+    return _missing_where(texts, shortened)
 
 
 def _cast(values: pa.Array) -> pa.Array:

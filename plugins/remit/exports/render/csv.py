@@ -19,7 +19,7 @@ from pyarrow import csv as arrow_csv
 
 from remit.exports.render.arrow import table_of
 from remit.exports.render.base import Renderer
-from remit.exports.render.cells import text_of, with_currencies
+from remit.exports.render.cells import first_bytes, text_of, with_currencies
 from remit.exports.reports import Column
 
 FORMULA_STARTS = "=+-@\t\r\n＝＋－＠"  # noqa: RUF001 - the last four are the full-width forms
@@ -84,10 +84,4 @@ def _guarded(texts: pa.Array) -> pa.Array:
 
 def _may_be_formulas(texts: pa.Array) -> bool:
     """Whether the first byte of any text is one that a formula's first character has."""
-    _, edges, data = texts.buffers()
-    if data is None or not data.size:
-        return False
-    starts = np.frombuffer(edges, np.int32, len(texts), texts.offset * 4)
-    content = np.frombuffer(data, np.uint8)
-    # An empty text at the very end starts behind the last byte.
-    return bool(_FIRST_BYTES[content[np.minimum(starts, len(content) - 1)]].any())
+    return bool(_FIRST_BYTES[first_bytes(texts)].any())
