@@ -75,9 +75,9 @@ class _Texts:
     """Texts end to end, and what is where in them.
 
     `edges` has one element more than there are texts: text n is `data[edges[n]:edges[n + 1]]`.
-    Masks say of each byte of `data` what it is; `scalars` marks where the wrapper of a string or of
-    a number opens, `starts` are these places, `number` says which of them are numbers', and `ends`
-    are the closing quotes before a brace. Nothing at all is a text of no bytes.
+    Masks say of each byte of `data` what it is. `starts` are the places where the wrapper of a
+    string or of a number opens, `number` says which of them are numbers', and `ends` are the
+    closing quotes before a brace. Nothing at all is a text of no bytes.
     """
 
     data: _Bytes
@@ -85,7 +85,6 @@ class _Texts:
     opening: _Mask
     closing: _Mask
     escapes: _Mask
-    scalars: _Mask
     starts: _Ints
     number: _Mask
     ends: _Ints
@@ -104,27 +103,15 @@ class _Texts:
             scalars &= expected[:size]
         starts = np.flatnonzero(scalars)
         number = kind[starts] == ord("N")
-        odd = starts[number][~_starts_json_number(padded, starts[number] + _NUMBER)]
-        if len(odd):
-            scalars[odd] = False
-            starts = np.flatnonzero(scalars)
-            number = kind[starts] == ord("N")
+        readable = ~number
+        readable[number] = _starts_json_number(padded, starts[number] + _NUMBER)
+        starts, number = starts[readable], number[readable]
         ends = np.flatnonzero(quotes[:size] & closing[1 : size + 1])
         filled = np.diff(edges) > 0
         maps = filled & (padded[edges[:-1] + 2] == ord("M")) & (padded[edges[:-1] + _MAP] == _OPEN)
         escapes = data == _BACKSLASH
         return cls(
-            data,
-            edges,
-            opening,
-            closing[:size],
-            escapes,
-            scalars,
-            starts,
-            number,
-            ends,
-            filled,
-            maps,
+            data, edges, opening, closing[:size], escapes, starts, number, ends, filled, maps
         )
 
     @property
@@ -155,7 +142,8 @@ class _Texts:
 
     def rewritten(self) -> Any:
         """The texts rewritten; all of them have to be simple or empty."""
-        wrappers = self.scalars.copy()
+        wrappers = np.zeros(len(self.data), bool)
+        wrappers[self.starts] = True
         wrappers[self.edges[:-1][self.filled]] = True
         # All braces, and of each wrapper what stands before the value: five bytes, and before a
         # number its quote. What stays is the brace that closes the map, the last but one.
