@@ -161,10 +161,8 @@ class PaymentPages:
         tail: dict[str, Any] = {"Count": count, "ScannedCount": count}
         if count < len(rows) or count == limit:  # at the limit, DynamoDB looks no further
             tail["LastEvaluatedKey"] = key(page[-1])
-        name, units = (
-            str(request.get("TableName")),
-            read_units(count * ITEM_BYTES, consistent=False),
-        )
+        name = str(request.get("TableName"))
+        units = read_units(count * ITEM_BYTES, consistent=False)
         if consumed := consumption(request, name, units, request.get("IndexName")):
             tail["ConsumedCapacity"] = consumed
         envelope = json.dumps(tail, separators=(",", ":")).encode()

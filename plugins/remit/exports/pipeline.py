@@ -99,7 +99,7 @@ class ExportPipeline:
             slices = self._cut(work, readers[0], first, check) if more else []
             if slices:
                 return slices
-            whole = self._slice(work, 0, keys)
+            (whole,) = self._slices(work, [keys])
             again = chain(_emptied(first), pages)
             rendered = self._render(work, whole, readers, again, heartbeat, alone=True)
         self._publish(work, [rendered], heartbeat)
@@ -212,13 +212,14 @@ class ExportPipeline:
             fewest_probes=max(days * PROBES_PER_DAY, FEWEST_PROBES),
         )
         ranges = key_ranges(work.span, found)
-        if len(ranges) < 2:
-            return []
-        return [self._slice(work, number, keys) for number, keys in enumerate(ranges)]
+        return self._slices(work, ranges) if len(ranges) > 1 else []
 
-    def _slice(self, work: Work, number: int, keys: KeyRange) -> Slice:
-        claim, attempt = work.claim, int(work.claim.item["attempts"])
-        return Slice(claim.key, claim.token, number, keys, attempt, self._digest(work))
+    def _slices(self, work: Work, ranges: Sequence[KeyRange]) -> list[Slice]:
+        claim, attempt, digest = work.claim, int(work.claim.item["attempts"]), self._digest(work)
+        return [
+            Slice(claim.key, claim.token, number, keys, attempt, digest)
+            for number, keys in enumerate(ranges)
+        ]
 
     def _work(self, claim: Claim) -> Work:
         return Work.of(claim, self.reports, self.settings, self._services.clock())
