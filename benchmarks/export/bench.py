@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.export.checks import check_done
 from benchmarks.export.fanout import FanOut
 from benchmarks.export.processes import OWN_PYTHON, StandIns, run
 from benchmarks.export.subjects.measuring import Done, Measured, Parameters
@@ -74,7 +75,7 @@ class Bench:
         before = servers.arrived()
         given = Parameters(servers.dynamodb, servers.s3, export_id=f"export-{self.number}")
         measured = run(subject, Parameters(**{**asdict(given), **parameters}), python)
-        sizes = {key: servers.size_of(key) for key in measured.done.written}
+        sizes = servers.sizes_of(measured.done.written)
         check(name, measured.done, servers.rows, servers.arrived() - before, sizes)
         self.runs.setdefault(name, []).append(measured)
         print(f"  {name}: {_told(measured)}", flush=True)
@@ -100,13 +101,7 @@ def check(name: str, done: Done, rows: int, arrived: int, sizes: Mapping[str, in
     Raises:
         BenchmarkFailed: they do not agree.
     """
-    if done.rows != rows:
-        raise BenchmarkFailed(f"{name}: {done.rows:,} rows, and the table has {rows:,}")
-    if done.rejects:
-        raise BenchmarkFailed(f"{name}: {done.rejects:,} records were left out")
-    for key, size in done.written.items():
-        if size is not None and size != sizes[key]:
-            raise BenchmarkFailed(f"{name}: {key} has {sizes[key]:,} bytes, not {size:,}")
+    check_done(name, done, rows, sizes)
     if not arrived or (sizes and sum(sizes.values()) != arrived):
         told = sum(sizes.values())
         raise BenchmarkFailed(f"{name}: {arrived:,} bytes arrived, and it wrote {told:,}")

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.export.checks import check_done
 from benchmarks.export.processes import StandIns, run, run_at_once, stand_ins
 from benchmarks.export.subjects.measuring import Measured, Parameters
 from benchmarks.figures import BenchmarkFailed
@@ -42,7 +43,8 @@ def fan_out(faults: Mapping[str, float], rows: int) -> FanOut:
         rendered = run_at_once("ours_cut", [_stage(servers, piece) for piece in pieces])
         results = [one.done.result for one in rendered]
         published = run("ours_cut", _stage(servers, {"stage": "publish", "rendered": results}))
-        _check(servers, published)
+        done = published.done
+        check_done("ours, in slices", done, rows, servers.sizes_of(done.written))
     return FanOut(
         prepared.wall_seconds,
         tuple(one.wall_seconds for one in rendered),
@@ -61,12 +63,3 @@ def _prepared(servers: StandIns) -> Measured:
 
 def _stage(servers: StandIns, piece: dict[str, Any]) -> Parameters:
     return Parameters(servers.dynamodb, servers.s3, export_id="export-cut", piece=piece)
-
-
-def _check(servers: StandIns, published: Measured) -> None:
-    done = published.done
-    if (done.rows, done.rejects) != (servers.rows, 0):
-        raise BenchmarkFailed(f"{done.rows} of {servers.rows} rows, {done.rejects} rejects")
-    for key, size in done.written.items():
-        if size is not None and size != servers.size_of(key):
-            raise BenchmarkFailed(f"{key} has {servers.size_of(key)} bytes, not {size}")

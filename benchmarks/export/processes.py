@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -46,8 +46,11 @@ class StandIns:
         with urlopen(f"{self.s3}{FIGURES_PATH}") as answer:  # noqa: S310 - our own server
             return int(json.load(answer)["bytes"])
 
-    def size_of(self, key: str) -> int:
-        """The bytes of an object."""
+    def sizes_of(self, keys: Iterable[str]) -> dict[str, int]:
+        """The bytes of objects."""
+        return {key: self._size_of(key) for key in keys}
+
+    def _size_of(self, key: str) -> int:
         request = Request(f"{self.s3}/{BUCKET}/{quote(key)}", method="HEAD")  # noqa: S310
         with urlopen(request) as answer:  # noqa: S310
             return int(answer.headers["Content-Length"])
