@@ -220,14 +220,21 @@ def test_the_poller_exports_what_another_service_asked_for_and_what_was_missed(
     assert services.export_queue.due(10) == []
 
 
+def store_large_export(
+    services: Services, monkeypatch: pytest.MonkeyPatch, export_id: str = "export-1"
+) -> None:
+    """An export that a deployment with these settings cuts into slices."""
+    monkeypatch.setenv("REMIT_SMALL_EXPORT_ROWS", "10")
+    monkeypatch.setenv("REMIT_SLICE_ROWS", "10")
+    store_payments(services, *(payment(n, description="x" * 30_000) for n in range(60)))
+    ExportPipeline(services, Stop()).store.create(export_job(export_id))
+
+
 def test_the_poller_starts_a_run_for_a_large_export(
     run_dag: RunDag, airflow_services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REMIT_SMALL_EXPORT_ROWS", "10")
-    monkeypatch.setenv("REMIT_SLICE_ROWS", "10")
     services = airflow_services
-    store_payments(services, *(payment(n, description="x" * 30_000) for n in range(60)))
-    ExportPipeline(services, Stop()).store.create(export_job())
+    store_large_export(services, monkeypatch)
 
     run = run_dag("poll_exports", logical_date=datetime(2026, 11, 23, 12, 1, tzinfo=UTC))
 
@@ -245,11 +252,8 @@ def test_the_poller_leaves_a_large_export_to_its_run_as_long_as_airflow_has_it(
     from airflow.models.dagrun import DagRun
     from airflow.utils.session import create_session
 
-    monkeypatch.setenv("REMIT_SMALL_EXPORT_ROWS", "10")
-    monkeypatch.setenv("REMIT_SLICE_ROWS", "10")
     services = airflow_services
-    store_payments(services, *(payment(n, description="x" * 30_000) for n in range(60)))
-    ExportPipeline(services, Stop()).store.create(export_job("export-left"))
+    store_large_export(services, monkeypatch, "export-left")
 
     def poll(minute: int) -> set[str]:
         """A poll after the lease; returns the runs that there are for the export then."""

@@ -25,17 +25,11 @@ from remit.settings import REPORTS_DIRECTORY, Settings
 from remit.stop import Stop
 from tests.support.aws import REGION, objects, open_uploads, put_many
 from tests.support.exports import claimed, export_job, payment
-from tests.support.standins import StandIns, stand_ins
+from tests.support.standins import StandIns
 
 
 def cancel(store: ExportStore) -> None:
     store.cancel("export-1", "merchant-1", "ann@books.example")
-
-
-@pytest.fixture
-def standins() -> Iterator[StandIns]:
-    with stand_ins() as found:
-        yield found
 
 
 class Worked:
@@ -91,6 +85,12 @@ def real_time(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
     return services
 
 
+def cut_finely(services: Services) -> ExportPipeline:
+    """Its exports are large, and have three slices."""
+    settings = replace(services.settings, small_export_rows=10, slice_rows=10, max_slices=3)
+    return ExportPipeline(replace(services, settings=settings), Stop())
+
+
 def ends_within_five_seconds_of_a_cancel(worker: Worked, pipeline: ExportPipeline) -> None:
     began = time.monotonic()
     cancel(pipeline.store)
@@ -131,8 +131,7 @@ def test_a_cancel_ends_a_report_that_adds_up_while_it_reads(
 def test_staged_slices_of_a_canceled_export_are_gone_after_the_sweep(
     standins: StandIns, real_time: Services
 ) -> None:
-    settings = replace(real_time.settings, small_export_rows=10, slice_rows=10, max_slices=3)
-    pipeline = ExportPipeline(replace(real_time, settings=settings), Stop())
+    pipeline = cut_finely(real_time)
     pipeline.store.create(export_job())
     first, second, third = pipeline.prepare(claimed(pipeline))
     pipeline.render(first)
@@ -198,12 +197,6 @@ def is_copy(request: Request) -> bool:
 def throttled(_: Request) -> Response:
     code = b"com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException"
     return Response(400, {}, [b'{"__type": "' + code + b'", "message": "slower"}'])
-
-
-def cut_finely(services: Services) -> ExportPipeline:
-    """Its exports are large, and have three slices."""
-    settings = replace(services.settings, small_export_rows=10, slice_rows=10, max_slices=3)
-    return ExportPipeline(replace(services, settings=settings), Stop())
 
 
 def test_probes_that_hang_keep_no_canceled_export(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, groupby
@@ -27,16 +27,10 @@ from tests.support.aws import REGION, content, objects, open_uploads, put_many
 from tests.support.clock import ManualClock
 from tests.support.exports import claimed, export_job, payment
 from tests.support.results import csv_rows, finished, manifest_of, record
-from tests.support.standins import StandIns, stand_ins
+from tests.support.standins import StandIns
 
 PAYMENTS = 3_400  # 34 MB: three parts
 KEY = "exports/merchant-1/export-1/1/payments_2026-01-01_2026-01-31.csv"
-
-
-@pytest.fixture
-def standins() -> Iterator[StandIns]:
-    with stand_ins() as found:
-        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,15 +23,9 @@ from tests.support.exporter import LEASE, pipeline_of, short_lease_services
 from tests.support.exports import export_job, payment
 from tests.support.process import wait_until_stopped, worker
 from tests.support.results import finished, record
-from tests.support.standins import StandIns, stand_ins
+from tests.support.standins import StandIns
 
 pytestmark = AIRFLOW_WARNINGS
-
-
-@pytest.fixture
-def standins() -> Iterator[StandIns]:
-    with stand_ins() as found:
-        yield found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,16 +32,10 @@ from tests.support.results import (
     record,
     rejects_of,
 )
-from tests.support.standins import StandIns, stand_ins
+from tests.support.standins import StandIns
 
 SLICED = {"small_export_rows": 10, "slice_rows": 10, "max_slices": 4}
 """Settings for which anything but a few rows is large."""
-
-
-@pytest.fixture
-def standins() -> Iterator[StandIns]:
-    with stand_ins() as found:
-        yield found
 
 
 @pytest.fixture

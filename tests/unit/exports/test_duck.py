@@ -5,6 +5,7 @@ import fcntl
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,14 @@ def test_what_the_check_raises_ends_a_query_that_yields_no_row() -> None:
     assert len(calls) == 3, "what has been raised is raised once"
 
 
-def test_a_query_that_begins_after_the_check_has_raised_ends_too() -> None:
+@pytest.mark.parametrize(
+    "work",
+    [compute_after, lambda raised, _: raised.wait()],
+    ids=["a-query-begins", "nothing-is-asked"],
+)
+def test_what_the_check_raises_ends_what_begins_after_it_and_the_block_at_the_latest(
+    work: Callable[[threading.Event, duckdb.DuckDBPyConnection], object],
+) -> None:
     raised = threading.Event()
 
     def check() -> None:
@@ -130,22 +138,7 @@ def test_a_query_that_begins_after_the_check_has_raised_ends_too() -> None:
         pytest.raises(LeaseLost),
         watched(connection, check, every_seconds=0.001),
     ):
-        compute_after(raised, connection)
-
-
-def test_what_the_check_raises_is_raised_at_the_end_at_the_latest() -> None:
-    raised = threading.Event()
-
-    def check() -> None:
-        raised.set()
-        raise LeaseLost("it is another's")
-
-    with (
-        connect(1) as connection,
-        pytest.raises(LeaseLost),
-        watched(connection, check, every_seconds=0.001),
-    ):
-        raised.wait()
+        work(raised, connection)
 
 
 def test_while_the_check_is_content_an_error_stays_what_it_is() -> None:
