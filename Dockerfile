@@ -20,9 +20,10 @@ RUN useradd --uid 50000 --gid 0 --home-dir /opt/airflow --no-create-home airflow
 
 FROM base AS local-aws
 RUN pip install --no-cache-dir 'moto[server]' -c constraints.txt
+COPY demo demo
 USER airflow
 EXPOSE 5055
-CMD ["moto_server", "-H", "0.0.0.0", "-p", "5055"]
+CMD ["python", "-m", "demo.aws", "--host", "0.0.0.0", "--port", "5055"]
 
 FROM base AS remit
 COPY include include

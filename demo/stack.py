@@ -132,7 +132,8 @@ class Stack:
     def _start(self) -> None:
         self._empty_directory()
         self._say("starting the local AWS and the webhook receiver, preparing Airflow's database")
-        self._launch("aws", ["-m", "moto.server", "-H", HOST, "-p", str(self.ports.aws)])
+        arguments = ["-m", "demo.aws", "--port", str(self.ports.aws)]
+        self._launch("aws", arguments, PYTHONPATH=str(REPOSITORY))
         self._launch("airflow-db", ["-m", "airflow", "db", "migrate"])
         self._launch_receiver()
         self._until(answers("aws", f"{self.info.aws_url}/moto-api/"))

@@ -148,7 +148,7 @@ def test_ctrl_c_stops_everything(setup: Setup) -> None:
 def test_a_process_that_dies_ends_the_demo_with_its_name_and_its_log(setup: Setup) -> None:
     demo = setup.start("run")
     demo.until(lambda: "starting Airflow" in demo.text())
-    demo.child("moto.server").kill()
+    demo.child("demo.aws").kill()
     assert demo.end() == 1
     assert "aws ended with exit code -9" in demo.text()
     assert "The end of " in demo.text()

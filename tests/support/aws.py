@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from threading import Thread
 from typing import Any
 from urllib.request import Request, urlopen
 
 import botocore.session
 import pytest
-from moto.server import ThreadedMotoServer
 
+import demo.aws
 from remit.aws.cloudformation import apply
 from remit.aws.items import encode_item
 from remit.aws.session import Aws
@@ -40,11 +41,13 @@ def empty_tables(endpoint: str) -> Aws:
 @pytest.fixture(scope="session")
 def aws_server() -> Iterator[str]:
     """The URL of a moto server; about a second to start, so there is one per session."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    server = demo.aws.aws_server()
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://{server.host}:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
