@@ -145,5 +145,5 @@ def _remit(keys: Secrets) -> dict[str, str]:
         "JWT_ISSUER": "remit-demo",
         "JWT_AUDIENCE": "payment-api",
         "REMIT_AWS_CONN_ID": "aws_default",
-        "REMIT_WEBHOOK_ALLOW_HTTP": "true",  # the receiver has no certificate
+        "REMIT_WEBHOOK_NETWORKS": "127.0.0.0/8",  # where the receiver is, without a certificate
     }

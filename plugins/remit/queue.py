@@ -60,7 +60,9 @@ class Claim:
 class DueQueue:
     """The queue that a table carries."""
 
-    def __init__(self, table: Table, clock: Clock, token: Callable[[], str] = new_token) -> None:
+    def __init__(
+        self, table: Table[str], clock: Clock, token: Callable[[], str] = new_token
+    ) -> None:
         self.table = table
         self._clock = clock
         self._token = token

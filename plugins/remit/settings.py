@@ -19,6 +19,11 @@ def _setting(variable: str, default: Any, meaning: str) -> Any:
     return field(default=default, metadata={"variable": variable, "meaning": meaning})
 
 
+def _secret(variable: str, meaning: str) -> Any:
+    """A setting, empty unless it is set, that no representation of the settings shows."""
+    return field(default="", repr=False, metadata={"variable": variable, "meaning": meaning})
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything a deployment can set, beside the token settings in `remit.auth`."""
@@ -118,8 +123,51 @@ class Settings:
     webhook_lifetime: timedelta = _setting(
         "REMIT_WEBHOOK_LIFETIME_SECONDS", timedelta(hours=24), "then a webhook expires"
     )
-    webhook_allow_http: bool = _setting(
-        "REMIT_WEBHOOK_ALLOW_HTTP", False, "deliver to http:// URLs too (development only)"
+    webhook_retention: timedelta = _setting(
+        "REMIT_WEBHOOK_RETENTION_SECONDS",
+        timedelta(days=7),
+        "how long a webhook, its attempts and its event are kept after its end, for a replay",
+    )
+    webhook_networks: str = _setting(
+        "REMIT_WEBHOOK_NETWORKS",
+        "",
+        "CIDRs, by commas, that webhooks may go to though they are not public, by http:// too",
+    )
+    webhook_proxy: str = _setting(
+        "REMIT_WEBHOOK_PROXY",
+        "",
+        "URL of a proxy for all webhooks, which then has to refuse private addresses itself",
+    )
+    webhook_concurrency: int = _setting(
+        "REMIT_WEBHOOK_CONCURRENCY", 8, "requests at once to an endpoint that sets no number"
+    )
+    webhook_merchant_rate: int = _setting(
+        "REMIT_WEBHOOK_MERCHANT_RATE", 0, "webhooks per second to one merchant; unset: any number"
+    )
+    webhook_queue_limit: int = _setting(
+        "REMIT_WEBHOOK_QUEUE_LIMIT",
+        100_000,
+        "webhooks of one merchant that wait for delivery; beyond it events are refused",
+    )
+    webhook_disable_after: timedelta = _setting(
+        "REMIT_WEBHOOK_DISABLE_AFTER_SECONDS",
+        timedelta(days=5),
+        "an endpoint that failed for so long without one success is disabled",
+    )
+    webhook_secret_overlap: timedelta = _setting(
+        "REMIT_WEBHOOK_SECRET_OVERLAP_SECONDS",
+        timedelta(hours=24),
+        "how long an old secret signs beside the new one, unless the rotation says otherwise",
+    )
+    webhook_signing_key: str = _secret(
+        "REMIT_WEBHOOK_SIGNING_KEY", "Ed25519 key (`whsk_…`) that adds a v1a signature"
+    )
+    secret_keys: str = _secret(
+        "REMIT_SECRET_KEYS",
+        "Fernet keys, by commas, that seal endpoints' secrets; the first one seals, all open",
+    )
+    secret_kms_key: str = _setting(
+        "REMIT_SECRET_KMS_KEY", "", "KMS key that seals endpoints' secrets instead"
     )
     grace: timedelta = _setting(
         "REMIT_GRACE_SECONDS",

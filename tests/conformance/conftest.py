@@ -96,4 +96,4 @@ def services_on_standins(clock: ManualClock) -> Iterator[Services]:
     with Server(DynamoDb().handle) as dynamodb, Server(S3().handle) as s3:
         aws = replace(aws_at(""), endpoints={"dynamodb": dynamodb.url, "s3": s3.url})
         apply(aws, {})
-        yield Services(Settings(region=REGION, webhook_allow_http=True), aws, clock)
+        yield Services(Settings(region=REGION, webhook_networks="127.0.0.0/8"), aws, clock)

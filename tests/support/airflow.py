@@ -87,6 +87,6 @@ def airflow_services(
             }
         ),
     )
-    monkeypatch.setenv("REMIT_WEBHOOK_ALLOW_HTTP", "true")
+    monkeypatch.setenv("REMIT_WEBHOOK_NETWORKS", "127.0.0.0/8")
     aws = empty_tables(aws_server)
     return Services(Settings.from_environment(), aws)

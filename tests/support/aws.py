@@ -59,7 +59,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def services(aws_server: str, clock: ManualClock) -> Services:
     """Services on empty tables and an empty bucket; `http://` webhooks are allowed."""
-    settings = Settings(region=REGION, webhook_allow_http=True)
+    settings = Settings(region=REGION, webhook_networks="127.0.0.0/8")
     return Services(settings, empty_tables(aws_server), clock)
 
 

@@ -22,7 +22,7 @@ def short_lease_services(endpoint: str) -> Services:
     """Real time; a worker that dies has lost its webhooks after three seconds."""
     settings = Settings(
         region=REGION,
-        webhook_allow_http=True,
+        webhook_networks="127.0.0.0/8",
         webhook_timeout=timedelta(seconds=2),
         webhook_lease=timedelta(seconds=3),
         grace=timedelta(seconds=0.3),

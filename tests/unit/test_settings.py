@@ -19,14 +19,14 @@ def test_variables_are_read_in_their_units() -> None:
             "AWS_REGION": "eu-west-1",
             "REMIT_LINK_SECONDS": "90",
             "REMIT_POLL_CHUNK": " 7 ",
-            "REMIT_WEBHOOK_ALLOW_HTTP": "true",
+            "REMIT_REJECTS_WHOLE": "true",
             "REMIT_REPORTS": "/reports",
         }
     )
     assert settings.region == "eu-west-1"
     assert settings.link_lifetime == timedelta(seconds=90)
     assert settings.poll_chunk == 7
-    assert settings.webhook_allow_http is True
+    assert settings.rejects_whole is True
     assert settings.reports == Path("/reports")
 
 
@@ -40,7 +40,7 @@ def test_variables_are_read_in_their_units() -> None:
         ("REMIT_LINK_SECONDS", "604801"),
         ("REMIT_LINK_SECONDS", "nan"),
         ("REMIT_LINK_SECONDS", "1e999"),
-        ("REMIT_WEBHOOK_ALLOW_HTTP", "perhaps"),
+        ("REMIT_REJECTS_WHOLE", "perhaps"),
         ("REMIT_MAX_SLICES", "1001"),
         ("REMIT_WEBHOOK_LEASE_SECONDS", "15"),
     ],

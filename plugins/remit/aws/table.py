@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
@@ -39,8 +39,14 @@ TRANSIENT_REASONS = frozenset(
 )
 
 
-class Table:
-    """A table whose key is one string attribute (`id`, unless said otherwise)."""
+Pair = tuple[str, str]
+
+K = TypeVar("K", str, Pair)
+"""The key of a record: one text, or a pair of them in a table that has a sort key."""
+
+
+class Table(Generic[K]):
+    """A table whose key is one text attribute (`id`, unless said otherwise), or two."""
 
     def __init__(
         self,
@@ -48,14 +54,16 @@ class Table:
         name: str,
         *,
         key: str = "id",
+        sort: str | None = None,
         wait: Callable[[float], object] | None = None,
     ) -> None:
         self.client = client
         self.name = name
         self.key = key
+        self.sort = sort
         self._wait = wait or threading.Event().wait
 
-    def get(self, key: str, *, consistent: bool = True) -> Item | None:
+    def get(self, key: K, *, consistent: bool = True) -> Item | None:
         """The record, or None. Strongly consistent unless told otherwise."""
         with store_errors(f"read {self.name}"):
             answer = self.client.get_item(
@@ -64,7 +72,7 @@ class Table:
         item = answer.get("Item")
         return None if item is None else decode_item(item)
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Item]:
+    def get_many(self, keys: Iterable[K]) -> dict[K, Item]:
         """The records that exist, by key.
 
         Reads in batches. Keys that an answer leaves unprocessed (throttling, or more than 16 MB)
@@ -74,12 +82,12 @@ class Table:
             StoreUnavailable: DynamoDB processes nothing any more.
         """
         wanted = list(dict.fromkeys(keys))
-        found: dict[str, Item] = {}
+        found: dict[K, Item] = {}
         fruitless = 0
         while wanted:
             batch, wanted = wanted[:_BATCH_GET_LIMIT], wanted[_BATCH_GET_LIMIT:]
             items, left = self._get_batch(batch)
-            found |= {item[self.key]: item for item in items}
+            found |= {self.key_of(item): item for item in items}
             wanted += left
             fruitless = fruitless + 1 if len(left) == len(batch) else 0
             if fruitless == _BATCH_GET_ROUNDS:
@@ -90,7 +98,7 @@ class Table:
                 self._wait(_FIRST_WAIT_SECONDS * 2 ** max(fruitless - 1, 0))
         return found
 
-    def _get_batch(self, keys: Sequence[str]) -> tuple[list[Item], list[str]]:
+    def _get_batch(self, keys: Sequence[K]) -> tuple[list[Item], list[K]]:
         """The records of one request, and the keys that it left unprocessed."""
         request = {"Keys": [self._key(key) for key in keys], "ConsistentRead": True}
         with store_errors(f"read {self.name}"):
@@ -98,7 +106,7 @@ class Table:
         left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
         return (
             [decode_item(item) for item in answer["Responses"].get(self.name, [])],
-            [decode_item(key)[self.key] for key in left],
+            [self.key_of(decode_item(key)) for key in left],
         )
 
     def create(self, item: Mapping[str, Any]) -> None:
@@ -117,7 +125,7 @@ class Table:
                 )
             except ClientError as error:
                 if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
-                    raise AlreadyExists(f"{self.name} {item[self.key]}") from None
+                    raise AlreadyExists(f"{self.name} {self.key_of(item)}") from None
                 raise
 
     def put(self, item: Mapping[str, Any]) -> None:
@@ -125,7 +133,7 @@ class Table:
         with store_errors(f"write {self.name}"):
             self.client.put_item(TableName=self.name, Item=encode_item(item))
 
-    def update(self, key: str, **change: Any) -> Item:
+    def update(self, key: K, **change: Any) -> Item:
         """Change one record and return all of it; see `update_action` for the arguments.
 
         Raises:
@@ -148,7 +156,7 @@ class Table:
 
     def update_action(
         self,
-        key: str,
+        key: K,
         *,
         set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
         remove: Iterable[str] = (),
@@ -247,8 +255,15 @@ class Table:
                 return
             request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
-    def _key(self, key: str) -> dict[str, Any]:
-        return {self.key: {"S": key}}
+    def key_of(self, item: Mapping[str, Any]) -> K:
+        """The key of a record."""
+        key = item[self.key] if self.sort is None else (item[self.key], item[self.sort])
+        return cast("K", key)
+
+    def _key(self, key: K) -> dict[str, Any]:
+        parts = (key,) if isinstance(key, str) else key
+        names = (self.key,) if self.sort is None else (self.key, self.sort)
+        return {name: {"S": part} for name, part in zip(names, parts, strict=True)}
 
 
 def _path(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from remit.aws.table import Table
+from remit.aws.table import Pair, Table
 
 
 @dataclass(frozen=True)
@@ -14,11 +14,15 @@ class Tables:
 
     client: Any
     prefix: str
-    payments: Table
-    merchants: Table
-    export_jobs: Table
-    webhooks: Table
-    events: Table
+    payments: Table[str]
+    merchants: Table[str]
+    export_jobs: Table[str]
+    webhooks: Table[str]
+    events: Table[str]
+    endpoints: Table[Pair]
+    attempts: Table[Pair]
+    replays: Table[str]
+    audit_log: Table[Pair]
 
     @classmethod
     def on(cls, client: Any, prefix: str = "") -> Tables:
@@ -31,6 +35,10 @@ class Tables:
             export_jobs=Table(client, f"{prefix}ExportJobs"),
             webhooks=Table(client, f"{prefix}Webhooks"),
             events=Table(client, f"{prefix}Events"),
+            endpoints=Table(client, f"{prefix}WebhookEndpoints", key="merchantID", sort="id"),
+            attempts=Table(client, f"{prefix}WebhookAttempts", key="webhookID", sort="at"),
+            replays=Table(client, f"{prefix}WebhookReplays"),
+            audit_log=Table(client, f"{prefix}AuditLog", key="merchantID", sort="id"),
         )
 
     def name_of(self, table: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from remit.services import Services
 from remit.webhooks import outbox
-from remit.webhooks.endpoint import endpoints_of
+from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import Event
 
 

@@ -1,18 +1,44 @@
-"""Where a merchant's webhooks go, and which URLs are acceptable at all."""
+"""An endpoint: where a merchant's webhooks go, which of them, and how they are signed and paced.
+
+A merchant has up to `MAX_ENDPOINTS` of them in `WebhookEndpoints`. The one called `default` need
+not be there: the merchant's own `webhookURL` and `webhookSecret` make it, and a record of that id
+adds its settings and its health.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from datetime import datetime, timedelta
+from typing import Any
 
 from remit.aws.items import Item
-from remit.aws.tables import Tables
-from remit.errors import FieldError, InvalidRequest
+from remit.clock import parse_instant
 
 DEFAULT_ENDPOINT = "default"
 """Id of the endpoint that a merchant's own `webhookURL` and `webhookSecret` make."""
 
-MAX_URL_LENGTH = 2048
+MAX_ENDPOINTS = 50
+"""Of one merchant, `default` not counted: an event and its records are one transaction."""
+
+EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
+EVENT_PATTERN = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.(\*|[a-z0-9_]+)")
+"""`payment.succeeded`, `payment.*` (all that begin with `payment.`), or `*`."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A signing secret as stored: sealed, or as plain text in a merchant's own record."""
+
+    id: str
+    sealed: str = field(repr=False)
+    expires_at: datetime | None = None
+    """When it signs no more; None: it is the current one."""
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether deliveries are signed with it."""
+        return self.expires_at is None or now < self.expires_at
 
 
 @dataclass(frozen=True)
@@ -22,27 +48,75 @@ class Endpoint:
     id: str
     merchant_id: str
     url: str
-    secret: str | None = field(repr=False)
+    secrets: tuple[Secret, ...] = field(repr=False)
+    """Oldest first; the last one is the current one."""
+    events: tuple[str, ...] = ("*",)
+    description: str = ""
+    disabled_reason: str | None = None
+    """Why it gets nothing; None: it is enabled."""
+    rate: int | None = None
+    """Webhooks per second, over all deliverers; None: any number."""
+    concurrency: int | None = None
+    """Requests at once per deliverer; None: the deployment's number."""
+    schedule: tuple[timedelta, ...] = ()
+    """Waits after the first attempt, the second and so on, the last one repeated; (): Remit's."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it gets webhooks."""
+        return self.disabled_reason is None
+
+    def wants(self, event_type: str) -> bool:
+        """Whether its filter lets a type through."""
+        return any(_matches(pattern, event_type) for pattern in self.events)
+
+    def live_secrets(self, now: datetime) -> tuple[Secret, ...]:
+        """The secrets that a delivery is signed with, oldest first."""
+        return tuple(secret for secret in self.secrets if secret.is_live(now))
 
 
-def endpoints_of(tables: Tables, merchant_id: str) -> list[Endpoint]:
-    """A merchant's endpoints; none if the merchant does not exist or has no `webhookURL`."""
-    merchant = tables.merchants.get(merchant_id)
-    return [] if merchant is None else endpoints_in(merchant)
+def endpoints_in(merchant: Item | None, records: Iterable[Item]) -> list[Endpoint]:
+    """A merchant's endpoints, `default` first, from its record in `Merchants` and those in
+    `WebhookEndpoints`."""
+    by_id = {str(record["id"]): record for record in records}
+    default = default_endpoint(merchant or {}, by_id.pop(DEFAULT_ENDPOINT, {}))
+    rest = [endpoint_in(record) for record in by_id.values() if isinstance(record.get("url"), str)]
+    return rest if default is None else [default, *rest]
 
 
-def endpoints_in(merchant: Item) -> list[Endpoint]:
-    """The endpoints that a `Merchants` record declares."""
+def default_endpoint(merchant: Item, settings: Item) -> Endpoint | None:
+    """The endpoint of `webhookURL`, with the settings that a record `default` adds."""
     url = merchant.get("webhookURL")
     if not isinstance(url, str) or not url:
-        return []
-    return [Endpoint(DEFAULT_ENDPOINT, str(merchant["id"]), url, secret_in(merchant))]
-
-
-def secret_in(merchant: Item) -> str | None:
-    """The secret that a `Merchants` record holds as plain text; None if there is none."""
+        return None
     secret = merchant.get("webhookSecret")
-    return secret if isinstance(secret, str) and secret else None
+    plain = [{"id": "merchant", "sealed": secret}] if isinstance(secret, str) and secret else []
+    merchant_id = str(merchant["id"])
+    return endpoint_in(
+        {
+            "secrets": plain,
+            **settings,
+            "merchantID": merchant_id,
+            "id": DEFAULT_ENDPOINT,
+            "url": url,
+        }
+    )
+
+
+def endpoint_in(record: Item) -> Endpoint:
+    """An endpoint from its record in `WebhookEndpoints`."""
+    return Endpoint(
+        id=str(record["id"]),
+        merchant_id=str(record["merchantID"]),
+        url=str(record["url"]),
+        secrets=tuple(_secret_in(secret) for secret in record.get("secrets", ())),
+        events=tuple(record.get("events") or ("*",)),
+        description=str(record.get("description", "")),
+        disabled_reason=record.get("disabledReason"),
+        rate=record.get("rate"),
+        concurrency=record.get("concurrency"),
+        schedule=tuple(timedelta(seconds=int(wait)) for wait in record.get("schedule", ())),
+    )
 
 
 def has_unreadable_secret(merchant: Item) -> bool:
@@ -51,28 +125,16 @@ def has_unreadable_secret(merchant: Item) -> bool:
     return secret is not None and not isinstance(secret, str)
 
 
-def check_url(url: str, *, allow_http: bool) -> None:
-    """Refuse a URL that no webhook may be sent to.
-
-    Raises:
-        InvalidRequest: it is not HTTPS (or HTTP, where a deployment allows that), has credentials
-            or no host, or is over 2,048 characters. The address behind the host is not looked at.
-    """
-    if (fault := _fault(url, {"https", "http"} if allow_http else {"https"})) is not None:
-        allowed = f"an https:// URL without credentials, of at most {MAX_URL_LENGTH} characters"
-        raise InvalidRequest(FieldError("url", fault, allowed))
+def _secret_in(record: Mapping[str, Any]) -> Secret:
+    expires_at = record.get("expiresAt")
+    return Secret(
+        id=str(record["id"]),
+        sealed=str(record["sealed"]),
+        expires_at=None if expires_at is None else parse_instant(str(expires_at)),
+    )
 
 
-def _fault(url: str, schemes: set[str]) -> str | None:
-    if len(url) > MAX_URL_LENGTH:
-        return f"it has {len(url)} characters"
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        return "it is not a URL"
-    if parts.scheme not in schemes:
-        return f"the scheme is {parts.scheme!r}"
-    if parts.username is not None or parts.password is not None:
-        return "it has credentials"
-    return None if host else "it has no host"
+def _matches(pattern: str, event_type: str) -> bool:
+    if pattern.endswith("*"):
+        return event_type.startswith(pattern[:-1])
+    return pattern == event_type

@@ -16,7 +16,8 @@ from remit.aws.table import TransactionCanceled, transact
 from remit.aws.tables import Tables
 from remit.clock import epoch_seconds, format_instant
 from remit.services import Services
-from remit.webhooks.endpoint import Endpoint, endpoints_of
+from remit.webhooks.endpoint import Endpoint
+from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import Event
 from remit.webhooks.record import new_record
 

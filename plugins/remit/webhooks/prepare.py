@@ -13,9 +13,10 @@ from remit.errors import InvalidRequest
 from remit.queue import Claim
 from remit.settings import Settings
 from remit.webhooks import signing
-from remit.webhooks.endpoint import check_url, has_unreadable_secret, secret_in
+from remit.webhooks.endpoint import default_endpoint, has_unreadable_secret
 from remit.webhooks.record import Unsendable, Webhook, read_record
 from remit.webhooks.sender import Request
+from remit.webhooks.urls import check_url
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class Preparer:
     def _read(self, claim: Claim) -> Webhook:
         webhook = read_record(claim.item, self._settings.webhook_lifetime)
         try:
-            check_url(webhook.url, allow_http=self._settings.webhook_allow_http)
+            check_url(webhook.url, allow_http=bool(self._settings.webhook_networks))
         except InvalidRequest as error:
             raise Unsendable(str(error)) from None
         if webhook.event_id is not None and len(webhook.event_id.encode()) > MAX_KEY_BYTES:
@@ -117,10 +118,10 @@ class Preparer:
         return payload.encode()
 
     def _secret(self, merchant: Item) -> str:
-        secret = secret_in(merchant)
-        if secret is None:
+        endpoint = default_endpoint({"id": "", "webhookURL": "-", **merchant}, {})
+        if endpoint is None or not endpoint.secrets:
             raise Unsendable("the endpoint has no secret, and nothing is sent unsigned")
-        return secret
+        return endpoint.secrets[-1].sealed
 
     def _report_secret(self, merchant: Item) -> None:
         """Once per merchant and chunk: many webhooks wait for the same secret."""

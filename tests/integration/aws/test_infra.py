@@ -21,6 +21,8 @@ EVERYTHING = {
     "created table eu-Events", "created bucket eu-exports", "created table eu-Payments",
     "created table eu-Transactions", "created table eu-Settlements", "created table eu-Merchants",
     "created table eu-ExportJobs", "created table eu-Webhooks",
+    "created table eu-WebhookEndpoints", "created table eu-WebhookAttempts",
+    "created table eu-WebhookReplays", "created table eu-AuditLog",
 }  # fmt: skip
 
 
@@ -36,7 +38,7 @@ def test_what_is_missing_is_created_and_the_rest_left_alone(services: Services) 
 
 
 def test_the_queue_index_holds_keys_only(services: Services) -> None:
-    for table in ("ExportJobs", "Webhooks"):
+    for table in ("ExportJobs", "Webhooks", "Events", "WebhookReplays"):
         index = indexes(services.aws, table)[INDEX]
         assert index["Projection"]["ProjectionType"] == "KEYS_ONLY"
         assert [key["AttributeName"] for key in index["KeySchema"]] == ["dueShard", "dueAt"]
@@ -44,7 +46,7 @@ def test_the_queue_index_holds_keys_only(services: Services) -> None:
 
 def test_jobs_and_webhooks_expire_by_themselves(services: Services) -> None:
     client = services.aws.client("dynamodb")
-    for table in ("ExportJobs", "Webhooks", "Events"):
+    for table in ("ExportJobs", "Webhooks", "Events", "WebhookAttempts", "WebhookReplays"):
         ttl = client.describe_time_to_live(TableName=table)["TimeToLiveDescription"]
         assert (ttl["TimeToLiveStatus"], ttl["AttributeName"]) == ("ENABLED", "expiresAt")
 

@@ -69,7 +69,7 @@ def slow(standins: StandIns, seconds: float) -> None:
 @pytest.fixture
 def services(standins: StandIns) -> Services:
     """Services whose clock goes on by itself, and a few payments."""
-    found = Services(Settings(region=REGION, webhook_allow_http=True), standins.aws)
+    found = Services(Settings(region=REGION, webhook_networks="127.0.0.0/8"), standins.aws)
     put_many(found, "Payments", map(payment, range(25)))
     return found
 

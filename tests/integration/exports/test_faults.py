@@ -37,7 +37,9 @@ KEY = "exports/merchant-1/export-1/1/payments_2026-01-01_2026-01-31.csv"
 def services(standins: StandIns, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> Services:
     """Services with a merchant who is told of exports, and payments that are many frames."""
     monkeypatch.setattr("remit.exports.engine.BATCH_ROWS", 100)
-    services = Services(Settings(region=REGION, webhook_allow_http=True), standins.aws, clock)
+    services = Services(
+        Settings(region=REGION, webhook_networks="127.0.0.0/8"), standins.aws, clock
+    )
     begin = datetime(2026, 1, 1, tzinfo=UTC)
     times = ((begin + n * timedelta(minutes=10)).isoformat() for n in range(PAYMENTS))
     records = (payment(n, createdAt=at, description="x" * 9_900) for n, at in enumerate(times))

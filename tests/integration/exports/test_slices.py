@@ -40,7 +40,7 @@ SLICED = {"small_export_rows": 10, "slice_rows": 10, "max_slices": 4}
 
 @pytest.fixture
 def services(standins: StandIns, clock: ManualClock) -> Services:
-    return Services(Settings(region=REGION, webhook_allow_http=True), standins.aws, clock)
+    return Services(Settings(region=REGION, webhook_networks="127.0.0.0/8"), standins.aws, clock)
 
 
 def pipeline_with(services: Services, **changes: Any) -> ExportPipeline:

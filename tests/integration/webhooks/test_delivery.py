@@ -238,9 +238,7 @@ def test_a_poison_record_is_set_aside_and_blocks_nothing(
 def test_plain_http_is_set_aside_where_it_is_not_allowed(
     services: Services, receiver: Receiver
 ) -> None:
-    strict = Services(
-        replace(services.settings, webhook_allow_http=False), services.aws, services.clock
-    )
+    strict = Services(replace(services.settings, webhook_networks=""), services.aws, services.clock)
     add_merchant(services, receiver.url())
     key = publish(services)
     assert one_try(strict).counts == {"set_aside": 1}

@@ -5,7 +5,8 @@ import pytest
 from remit.aws.table import TransactionCanceled, transact
 from remit.services import Services
 from remit.webhooks import outbox
-from remit.webhooks.endpoint import Endpoint, endpoints_of
+from remit.webhooks.endpoint import Endpoint, Secret
+from remit.webhooks.endpoints import endpoints_of
 from tests.support.webhooks import NOW, add_merchant, event, publish
 
 
@@ -62,7 +63,7 @@ def test_without_an_endpoint_nothing_is_written(services: Services) -> None:
 def test_a_producer_writes_them_together_with_its_own_change(services: Services) -> None:
     add_merchant(services, "https://example.com/hook")
     endpoints = [*endpoints_of(services.tables, "merchant-1")]
-    endpoints.append(Endpoint("second", "merchant-1", "https://example.org/", "s"))
+    endpoints.append(Endpoint("second", "merchant-1", "https://example.org/", (Secret("1", "s"),)))
 
     def together(key: str) -> None:
         own = {"Put": services.tables.export_jobs.create_action({"id": key})}

@@ -44,7 +44,7 @@ def test_the_callers_extra_variables_have_the_last_word() -> None:
 
 
 def test_remit_accepts_its_settings() -> None:
-    assert Settings.from_environment(stack()).webhook_allow_http
+    assert Settings.from_environment(stack()).webhook_networks == "127.0.0.0/8"
     assert TokenSettings.from_environment(stack()).audience == "payment-api"
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from remit.errors import InvalidRequest
 from remit.webhooks.chunk import Chunk, DeliveryPending, Held
-from remit.webhooks.endpoint import Endpoint, check_url, endpoints_in
 from remit.webhooks.event import canonical_json
 from remit.webhooks.record import Unsendable, read_record, webhook_id
 from tests.support.webhooks import NOW, event, foreign_webhook
@@ -51,37 +50,6 @@ def test_an_event_type_is_dotted_lower_case(type_: str) -> None:
 def test_the_webhook_id_depends_on_event_and_endpoint_only() -> None:
     assert webhook_id("evt-1", "default") == webhook_id("evt-1", "default")
     assert len({webhook_id(e, p) for e in "ab" for p in "cd"}) == 4
-
-
-def test_an_endpoint_does_not_show_its_secret() -> None:
-    (endpoint,) = endpoints_in({"id": "m", "webhookURL": "https://x", "webhookSecret": "s3cret"})
-    assert endpoint == Endpoint("default", "m", "https://x", "s3cret")
-    assert "s3cret" not in repr(endpoint)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "",
-        "http://example.com/",
-        "ftp://example.com/",
-        "https:///path",
-        "https://user@example.com/",
-        "https://:pw@example.com/",
-        "https://[::1/",
-        "https://example.com:99999/",
-        "https://example.com/" + "a" * 2048,
-        "javascript:alert(1)",
-    ],
-)
-def test_urls_that_are_refused(url: str) -> None:
-    with pytest.raises(InvalidRequest):
-        check_url(url, allow_http=False)
-
-
-def test_http_is_for_those_who_allow_it() -> None:
-    check_url("http://127.0.0.1:8080/hook", allow_http=True)
-    check_url("https://example.com/hook?x=1", allow_http=False)
 
 
 @pytest.mark.parametrize(
