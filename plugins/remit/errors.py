@@ -17,6 +17,7 @@ RemitError
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
 ├── RecordRefused           DynamoDB does not take this change of this record: its size, a type
+├── SecretUnreadable        a secret was sealed with a key that is not there (any more)
 └── LeaseLost               the claim is another's, or canceled: stop, and change nothing
 """
 
@@ -116,6 +117,10 @@ class AlreadyExists(ConditionFailed):
 class RecordRefused(RemitError):
     """DynamoDB does not take a change of one record, whatever its status: it would be too large,
     or an attribute is of another type than the change needs."""
+
+
+class SecretUnreadable(RemitError):
+    """A stored secret cannot be opened. The message names no secret."""
 
 
 class LeaseLost(RemitError):

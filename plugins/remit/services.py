@@ -11,6 +11,7 @@ from remit.aws.tables import Tables
 from remit.clock import Clock, system_clock
 from remit.queue import DueQueue
 from remit.settings import Settings
+from remit.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class Services:
     def s3(self) -> Any:
         """The S3 client."""
         return self.aws.client("s3", connections=32)
+
+    @cached_property
+    def vault(self) -> Vault:
+        """What opens the secrets of endpoints."""
+        return Vault.of(self.settings, self.aws, self.clock)
 
     @cached_property
     def export_queue(self) -> DueQueue:

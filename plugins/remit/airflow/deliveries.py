@@ -8,7 +8,6 @@ from typing import Any
 from remit.airflow.services import services
 from remit.errors import Interrupted
 from remit.queue import SHARDS
-from remit.services import Services
 from remit.stop import stop_on_sigterm
 from remit.webhooks.adoption import adopt
 from remit.webhooks.chunk import Chunk, DeliveryPending
@@ -29,11 +28,11 @@ def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str
     resources = services()
     with stop_on_sigterm(resources.settings.grace) as stop:
         saved = state.get(_STATE_KEY)
-        chunk = _due(resources, shards) if saved is None else Chunk.from_json(saved)
         report = deliver(
             resources,
-            chunk,
             stop,
+            Chunk() if saved is None else Chunk.from_json(saved),
+            shards=shards,
             save=lambda held: state.set(_STATE_KEY, held.to_json()),
             last_try=last_try,
         )
@@ -66,8 +65,3 @@ def shard_groups(count: int) -> list[list[int]]:
     """All shards, dealt out to so many groups; none for a count below one."""
     groups = min(count, SHARDS)
     return [list(range(group, SHARDS, groups)) for group in range(max(groups, 0))]
-
-
-def _due(resources: Services, shards: Sequence[int]) -> Chunk:
-    limit = resources.settings.webhook_chunk
-    return Chunk.due(resources.webhook_queue, limit, shards, resources.clock())

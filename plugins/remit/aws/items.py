@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Mapping
 from decimal import Context, Decimal, Inexact, Rounded
 from typing import Any
@@ -35,33 +36,22 @@ def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     return {name: decode(value) for name, value in item.items()}
 
 
-def encode(value: Any) -> AttributeValue:  # noqa: PLR0911 - one line per type
+def encode(value: Any) -> AttributeValue:
     """Encode one value.
 
     Raises:
         TypeError: the value has no exact AttributeValue (a float, for one).
     """
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int():
-            return {"N": str(value)}
-        case Decimal():
-            return {"N": str(_EXACT.create_decimal(value))}
-        case bytes():
-            return {"B": value}
-        case Mapping():
-            return {"M": encode_item(value)}
-        case list() | tuple():
-            return {"L": [encode(element) for element in value]}
-        case set() | frozenset():
-            return _encode_set(value)
-        case _:
-            raise TypeError(f"{type(value).__name__} has no exact DynamoDB type: {value!r}")
+    encoder = _ENCODERS.get(type(value))
+    return _encode_kin(value) if encoder is None else encoder(value)
+
+
+def _encode_kin(value: Any) -> AttributeValue:
+    """Encode what is a kind of one of the known types (an enumeration of texts, any mapping)."""
+    for kind, encoder in _KINDS:
+        if isinstance(value, kind):
+            return encoder(value)
+    raise TypeError(f"{type(value).__name__} has no exact DynamoDB type: {value!r}")
 
 
 def _encode_set(values: set[Any] | frozenset[Any]) -> AttributeValue:
@@ -73,22 +63,53 @@ def _encode_set(values: set[Any] | frozenset[Any]) -> AttributeValue:
     return {f"{kind}S": sorted(value[kind] for value in encoded)}
 
 
+_ENCODERS: dict[type, Callable[[Any], AttributeValue]] = {
+    type(None): lambda _: {"NULL": True},
+    bool: lambda value: {"BOOL": value},
+    str: lambda value: {"S": value},
+    int: lambda value: {"N": str(value)},
+    Decimal: lambda value: {"N": str(_EXACT.create_decimal(value))},
+    bytes: lambda value: {"B": value},
+    dict: lambda value: {"M": encode_item(value)},
+    list: lambda value: {"L": [encode(element) for element in value]},
+    tuple: lambda value: {"L": [encode(element) for element in value]},
+    set: _encode_set,
+    frozenset: _encode_set,
+}
+"""By the very type of the value, which is how nearly all of them are found."""
+
+_KINDS: tuple[tuple[type, Callable[[Any], AttributeValue]], ...] = (
+    (bool, _ENCODERS[bool]),
+    (str, lambda value: {"S": str(value)}),
+    (int, lambda value: {"N": str(int(value))}),
+    (Mapping, _ENCODERS[dict]),
+    *((kind, _ENCODERS[kind]) for kind in (Decimal, bytes, list, tuple, set, frozenset)),
+)
+
+
 def _number(text: str) -> int | Decimal:
+    if text.isdigit():  # the common case, and cheap
+        return int(text)
     number = Decimal(text)
     return int(number) if number == number.to_integral_value() else number
+
+
+def _binary(blob: bytes | str) -> bytes:
+    """Bytes as botocore has them, or base64 as the wire does."""
+    return base64.b64decode(blob) if isinstance(blob, str) else bytes(blob)
 
 
 _DECODERS: dict[str, Callable[[Any], Any]] = {
     "S": str,
     "N": _number,
-    "B": bytes,
+    "B": _binary,
     "BOOL": bool,
     "NULL": lambda _: None,
     "M": decode_item,
     "L": lambda elements: [decode(element) for element in elements],
     "SS": frozenset,
     "NS": lambda numbers: frozenset(_number(number) for number in numbers),
-    "BS": lambda blobs: frozenset(bytes(blob) for blob in blobs),
+    "BS": lambda blobs: frozenset(_binary(blob) for blob in blobs),
 }
 
 

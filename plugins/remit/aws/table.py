@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 from botocore.exceptions import ClientError
@@ -67,7 +69,7 @@ class Table(Generic[K]):
         """The record, or None. Strongly consistent unless told otherwise."""
         with store_errors(f"read {self.name}"):
             answer = self.client.get_item(
-                TableName=self.name, Key=self._key(key), ConsistentRead=consistent
+                TableName=self.name, Key=self.key_values(key), ConsistentRead=consistent
             )
         item = answer.get("Item")
         return None if item is None else decode_item(item)
@@ -100,7 +102,7 @@ class Table(Generic[K]):
 
     def _get_batch(self, keys: Sequence[K]) -> tuple[list[Item], list[K]]:
         """The records of one request, and the keys that it left unprocessed."""
-        request = {"Keys": [self._key(key) for key in keys], "ConsistentRead": True}
+        request = {"Keys": [self.key_values(key) for key in keys], "ConsistentRead": True}
         with store_errors(f"read {self.name}"):
             answer = self.client.batch_get_item(RequestItems={self.name: request})
         left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
@@ -170,24 +172,20 @@ class Table(Generic[K]):
         record by accident. A dotted name in `set` is a path into a map that the record has already:
         `{"progress.3": ...}` sets the entry `3` of `progress` and leaves its others alone.
         """
-        sets, adds, removes = dict(set or {}), dict(add or {}), list(remove)
-        clauses = []
-        if sets:
-            clauses.append("SET " + ", ".join(f"{_path(n)} = :set_{_flat(n)}" for n in sets))
-        if adds:
-            clauses.append("ADD " + ", ".join(f"#{name} :add_{name}" for name in adds))
-        if removes:
-            clauses.append("REMOVE " + ", ".join(f"#{name}" for name in removes))
-        bound = {f":set_{_flat(name)}": encode(value) for name, value in sets.items()}
-        bound |= {f":add_{name}": encode(value) for name, value in adds.items()}
-        expression = " ".join(clauses)
+        sets: Mapping[str, Any] = set or {}
+        adds: Mapping[str, Any] = add or {}
+        shape = _update_shape(tuple(sets), tuple(adds), tuple(remove), condition)
+        changes = (*sets.values(), *adds.values())
+        bound = {name: encode(v) for name, v in zip(shape.changed, changes, strict=True)}
+        for name in shape.compared:
+            bound[f":{name}"] = encode((values or {})[name])
         return {
             "TableName": self.name,
-            "Key": self._key(key),
-            "UpdateExpression": expression,
+            "Key": self.key_values(key),
+            "UpdateExpression": shape.expression,
             "ConditionExpression": condition,
-            "ExpressionAttributeNames": _names(expression, condition),
-            **_bound(bound | _values(values, condition)),
+            "ExpressionAttributeNames": dict(shape.names),
+            **_bound(bound),
         }
 
     def create_action(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -260,10 +258,42 @@ class Table(Generic[K]):
         key = item[self.key] if self.sort is None else (item[self.key], item[self.sort])
         return cast("K", key)
 
-    def _key(self, key: K) -> dict[str, Any]:
+    def key_values(self, key: K) -> dict[str, Any]:
+        """A key as requests have it."""
         parts = (key,) if isinstance(key, str) else key
         names = (self.key,) if self.sort is None else (self.key, self.sort)
         return {name: {"S": part} for name, part in zip(names, parts, strict=True)}
+
+
+@dataclass(frozen=True)
+class _UpdateShape:
+    """An update without its values: its expression, the attributes' names, and the names of the
+    values that change the record and of those that the condition compares."""
+
+    expression: str
+    names: Mapping[str, str]
+    changed: tuple[str, ...]
+    compared: frozenset[str]
+
+
+@lru_cache(maxsize=256)  # the shapes are few: what differs from call to call is values
+def _update_shape(
+    sets: tuple[str, ...], adds: tuple[str, ...], removes: tuple[str, ...], condition: str
+) -> _UpdateShape:
+    clauses = []
+    if sets:
+        clauses.append("SET " + ", ".join(f"{_path(n)} = :set_{_flat(n)}" for n in sets))
+    if adds:
+        clauses.append("ADD " + ", ".join(f"#{name} :add_{name}" for name in adds))
+    if removes:
+        clauses.append("REMOVE " + ", ".join(f"#{name}" for name in removes))
+    expression = " ".join(clauses)
+    return _UpdateShape(
+        expression,
+        _names(expression, condition),
+        (*(f":set_{_flat(name)}" for name in sets), *(f":add_{name}" for name in adds)),
+        frozenset(_VALUE.findall(condition)),
+    )
 
 
 def _path(name: str) -> str:

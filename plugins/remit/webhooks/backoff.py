@@ -12,11 +12,14 @@ RETRY_AFTER_CAP = timedelta(hours=6)
 
 @dataclass(frozen=True)
 class RetrySchedule:
-    """Waits between attempts: a burst of doubling waits, then a tail of doubling waits with a cap.
+    """Waits between attempts: a burst of doubling waits, then a tail of doubling waits with a cap,
+    or an endpoint's own `waits`, of which the last one is repeated.
 
     Every wait is lengthened by up to `jitter` of itself, never shortened, so that webhooks that
     failed together do not come back together.
     """
+
+    waits: tuple[timedelta, ...] = ()
 
     first: timedelta = timedelta(seconds=2)
     burst_attempts: int = 5
@@ -26,7 +29,11 @@ class RetrySchedule:
 
     def wait(self, attempts: int, random: float) -> timedelta:
         """The wait after so many attempts (at least 1); `random` is in [0, 1)."""
-        return self._base(attempts) * (1 + self.jitter * random)
+        return self.lengthened(self._base(attempts), random)
+
+    def lengthened(self, wait: timedelta, random: float) -> timedelta:
+        """A wait with its jitter."""
+        return wait * (1 + self.jitter * random)
 
     @property
     def longest_burst_wait(self) -> timedelta:
@@ -34,6 +41,8 @@ class RetrySchedule:
         return self._base(self.burst_attempts - 1) * (1 + self.jitter)
 
     def _base(self, attempts: int) -> timedelta:
+        if self.waits:
+            return self.waits[min(attempts, len(self.waits)) - 1]
         if attempts < self.burst_attempts:
             return self.first * (1 << (attempts - 1))
         # The exponent is bounded, because a foreign record may claim any number of attempts.

@@ -1,41 +1,53 @@
-"""One try of a delivery task: claim ─► prepare ─► send ─► decide ─► record.
+"""One try of a delivery task: feed ─► prepare ─► claim ─► send ─► record, as long as work is due.
 
-A first attempt and a retry are the same: a chunk of webhooks, each with the moment of its attempt.
-Those of one moment are a wave, claimed and read together; from there on every webhook goes its own
-way, so that an endpoint that hangs holds up nothing but itself.
+A first attempt and a retry are the same: a webhook whose time has come. What is held is bounded, by
+`REMIT_WEBHOOK_CHUNK`; what is due is not: as some webhooks end, others are claimed. Every endpoint
+has a lane of its own, so that one that hangs holds up nothing but itself.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import heapq
 import logging
 import random
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import TypeVar
+from datetime import datetime
+from functools import partial
 
-from remit.errors import Interrupted, StoreUnavailable
-from remit.queue import Claim
+from remit.aws.wire import Wire
+from remit.errors import StoreUnavailable
+from remit.queue import SHARDS, new_token
 from remit.services import Services
 from remit.stop import Stop
-from remit.webhooks.backoff import RetrySchedule
+from remit.webhooks import moves
 from remit.webhooks.chunk import Chunk, Held
-from remit.webhooks.ledger import Ledger, Result, log_attempt
-from remit.webhooks.policy import MOVES, Status, decide
-from remit.webhooks.prepare import Postponed, Prepared, Preparer, SetAside
-from remit.webhooks.record import Webhook
-from remit.webhooks.sender import TOTAL_REQUESTS, Outcome, Sender
+from remit.webhooks.courier import Courier
+from remit.webhooks.directory import Directory
+from remit.webhooks.endpoints import disable
+from remit.webhooks.feed import Feed
+from remit.webhooks.health import Defer, HealthBook, Probe
+from remit.webhooks.lanes import Parked
+from remit.webhooks.moves import Move, Result
+from remit.webhooks.prepare import Preparer, Ready
+from remit.webhooks.reader import Reader
+from remit.webhooks.sender import Sender
+from remit.webhooks.signing import Signer
+from remit.webhooks.writer import Writer
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
+TRY_SECONDS = 60.0
+"""After so long a try claims nothing more, so that the retries of its task come about."""
 
-_STORE_THREADS = 16
-_STOP_POLL_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
+_BATCH = 100  # webhooks that are read and claimed together
+_STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
+_HEALTH_SECONDS = 1.0
+_THREADS = 64
 
 
 @dataclass(frozen=True)
@@ -46,275 +58,271 @@ class Report:
     chunk: Chunk
 
 
-@dataclass
-class _Open:
-    """A webhook that is claimed and has no outcome yet."""
-
-    claim: Claim
-    claimed_at: datetime
-    attempted: bool = False
-
-
 def deliver(
     services: Services,
-    chunk: Chunk,
     stop: Stop,
+    chunk: Chunk = Chunk(),  # noqa: B008 - immutable
     *,
+    shards: Iterable[int] = range(SHARDS),
     save: Callable[[Chunk], None],
     last_try: bool,
     rand: Callable[[], float] = random.random,
 ) -> Report:
-    """Attempt every webhook of a chunk once, each at its time.
+    """Attempt what a chunk holds, each webhook at its time, and what is due in the shards.
 
-    `save` is called with what this process holds, so that a later try can go on after its death.
-    On the `last_try` nothing is kept for another one. Returns early when the stop is requested:
-    what is in flight gets the grace period, the rest is given back.
+    Returns when nothing is due any more, or the stop is requested: what is in flight then gets the
+    grace period, the rest is given back. `save` is called with what the next try shall go on with;
+    on the `last_try` nothing is kept for another one.
     """
     started = time.monotonic()
-    report = asyncio.run(_Try(services, stop, save, last_try, rand).run(chunk))
+    report = asyncio.run(_deliver(services, stop, chunk, shards, last_try, rand))
+    save(report.chunk)
     log.info(
-        "chunk of %d webhooks in %d ms: %s",
-        len(chunk.held),
+        "delivered for %d ms: %s",
         (time.monotonic() - started) * 1000,
         " ".join(f"{name}={count}" for name, count in sorted(report.counts.items())) or "nothing",
     )
     return report
 
 
+async def _deliver(  # noqa: PLR0917 - where the parts are put together
+    services: Services,
+    stop: Stop,
+    chunk: Chunk,
+    shards: Iterable[int],
+    last_try: bool,
+    rand: Callable[[], float],
+) -> Report:
+    # Name lookups run on the loop's own threads: one that hangs must not hold up the others.
+    executor = ThreadPoolExecutor(_THREADS, "webhooks")
+    asyncio.get_running_loop().set_default_executor(executor)
+    settings, clock, tables = services.settings, services.clock, services.tables
+    wire = Wire(services.aws, tables.client.meta.endpoint_url)
+    sender = Sender.of(settings, clock)
+    health = HealthBook(services, rand, disable=partial(disable, services))
+    reader, writer = Reader(tables, wire), Writer(tables, wire)
+    directory = Directory(reader, settings, clock, services.vault, health)
+    courier = Courier(
+        settings,
+        clock,
+        stop,
+        sender=sender,
+        signer=Signer(settings.webhook_signing_key),
+        writer=writer,
+        health=health,
+        rand=rand,
+        keeps=not last_try,
+    )
+    preparer = Preparer(reader, directory, settings, clock, rand)
+    feed = Feed(reader, shards, clock, time.monotonic)
+    async with wire, sender:
+        attempt = _Try(services, stop, feed, preparer, writer, courier, health)
+        return await attempt.run(chunk)
+
+
 class _Try:
+    """Claims webhooks as there is room for them, until nothing is left to do."""
+
     def __init__(
         self,
         services: Services,
         stop: Stop,
-        save: Callable[[Chunk], None],
-        last_try: bool,
-        rand: Callable[[], float],
+        feed: Feed,
+        preparer: Preparer,
+        writer: Writer,
+        courier: Courier,
+        health: HealthBook,
     ) -> None:
         self._settings = services.settings
         self._clock = services.clock
         self._stop = stop
-        self._save = save
-        self._last_try = last_try
-        self._random = rand
-        self._schedule = RetrySchedule(first=services.settings.webhook_backoff)
-        self._ledger = Ledger(services)
-        self._preparer = Preparer(services.tables, services.settings)
-        self._sender = Sender(services.settings.webhook_timeout, services.clock)
-        self._pool = ThreadPoolExecutor(_STORE_THREADS, "webhook-store")
-        self._waiting: dict[str, Held] = {}
-        self._open: dict[str, _Open] = {}
-        self._kept: list[Held] = []
-        self._counts: Counter[Result] = Counter()
+        self._feed = feed
+        self._preparer = preparer
+        self._writer = writer
+        self._courier = courier
+        self._health = health
+        self._awaited: dict[str, Held] = {}
+        self._retries: list[tuple[datetime, str]] = []
+        self._settled: set[str] = set()
 
     async def run(self, chunk: Chunk) -> Report:
-        # Name lookups run on the loop's own threads: one that hangs must not hold up the others.
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TOTAL_REQUESTS))
-        self._waiting = {held.id: held for held in chunk.held}
-        with self._pool:
-            async with self._sender:
-                work = asyncio.create_task(self._waves(chunk))
-                try:
-                    await self._until_done_or_stopped(work)
-                finally:
-                    await self._give_back(self._open.values())
-                    await self._give_back_waiting()
-        self._save(self._held())
-        return Report({result.value: n for result, n in self._counts.items()}, self._held())
-
-    def _held(self) -> Chunk:
-        """All that this process holds a claim for. What has no outcome may be tried at once: a
-        later try begins when this process is gone, or was silent for longer than any lease."""
-        waiting = [held for held in self._waiting.values() if held.token is not None]
-        claimed = [Held(o.claim.key, o.claim.token, o.claimed_at) for o in self._open.values()]
-        return Chunk((*waiting, *claimed, *self._kept))
-
-    async def _waves(self, chunk: Chunk) -> None:
-        async with asyncio.TaskGroup() as waves:
-            for moment, held in chunk.waves(self._clock()):
-                waves.create_task(self._wave(moment, held))
-
-    async def _wave(self, moment: datetime, wave: list[Held]) -> None:
-        await self._wait_until(moment)
-        begun = await asyncio.gather(*(self._begin(held) for held in wave))
-        claims = [claim for claim in begun if claim is not None]
-        if not claims or self._stop.requested:
-            return
-        self._save(self._held())
+        """Everything, from what an earlier try kept to what the next one shall go on with."""
+        self._awaited = {held.id: held for held in chunk.held}
+        self._retries = [(held.next_attempt, held.id) for held in chunk.held]
+        heapq.heapify(self._retries)
+        working = asyncio.create_task(self._work())
+        keeping = asyncio.create_task(self._keep_health())
         try:
-            prepared = await self._in_pool(lambda: self._preparer.prepare(claims))
-        except StoreUnavailable as error:
-            log.warning("%d webhooks are put back: %s", len(claims), error)
-            await self._give_back(self._open[c.key] for c in claims if c.key in self._open)
-            return
-        async with asyncio.TaskGroup() as attempts:
-            for item in prepared:
-                attempts.create_task(self._attempt(item))
+            while not working.done() and not self._stop.requested:
+                await asyncio.wait({working}, timeout=_STOP_SECONDS)
+            await working
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await self._end()
+        counts = {result.value: n for result, n in self._courier.counts.items() if n}
+        return Report(counts, Chunk((*self._awaited.values(), *self._courier.kept.values())))
 
-    async def _begin(self, held: Held) -> Claim | None:
-        claimed_at = self._clock()
-        begun: Claim | Result
-        try:
-            begun = await self._in_pool(lambda: self._claim_unless_stopped(held))
-        except Interrupted:
-            return None
-        except StoreUnavailable as error:
-            log.warning("webhook=%r not claimed: %s", held.id, error)
-            begun = Result.UNRECORDED
-        except Exception:
-            log.exception("webhook=%r could not be claimed", held.id)
-            begun = Result.ERROR
-        del self._waiting[held.id]
-        if isinstance(begun, Result):
-            self._counts[begun] += 1
-            return None
-        self._open[held.id] = _Open(begun, claimed_at)
-        return begun
-
-    def _claim_unless_stopped(self, held: Held) -> Claim | Result:
-        if self._stop.requested:
-            raise Interrupted("asked to stop")
-        return self._ledger.begin(held)
-
-    async def _attempt(self, item: Prepared | SetAside | Postponed) -> None:
-        match item:
-            case SetAside(claim, reason):
-                await self._record(
-                    claim, lambda: self._ledger.set_aside(claim, Status.FAILED, reason)
-                )
-            case Prepared(claim, webhook) | Postponed(claim, webhook) if not MOVES[webhook.status]:
-                await self._record(claim, lambda: self._ledger.drop(claim))
-            case Prepared(claim, webhook) | Postponed(claim, webhook) if (
-                webhook.expires_at <= self._clock()
-            ):
-                reason = f"not delivered in {webhook.attempts - 1} attempts"
-                await self._record(
-                    claim, lambda: self._ledger.set_aside(claim, Status.EXPIRED, reason)
-                )
-            case Postponed(claim, webhook):
-                due_at = self._later(webhook)
-                await self._record(
-                    claim, lambda: self._ledger.put_back(claim, due_at, attempted=False)
-                )
-            case Prepared():
-                await self._send(item)
-
-    def _later(self, webhook: Webhook) -> datetime:
-        """When to look again at a webhook that no attempt was made of: after as long as it has
-        waited already, within the bounds of the schedule's tail."""
-        now, schedule = self._clock(), self._schedule
-        waited = now - (webhook.expires_at - self._settings.webhook_lifetime)
-        wait = min(max(waited, schedule.tail), schedule.tail_cap)
-        return min(now + wait * (1 + schedule.jitter * self._random()), webhook.expires_at)
-
-    async def _send(self, item: Prepared) -> None:
-        opened = self._open.get(item.claim.key)
-        async with self._sender.turn(item.webhook.url):
-            if opened is None or self._stop.requested or self._lease_too_short(opened):
-                await self._give_back([opened] if opened else [])
+    async def _work(self) -> None:
+        until = time.monotonic() + TRY_SECONDS
+        while not self._stop.requested and time.monotonic() < until:
+            self._courier.changed.clear()
+            try:
+                busy = await self._once()
+            except StoreUnavailable as error:
+                log.warning("nothing is claimed for now: %s", error)
+                busy = False
+                if not self._courier.open:
+                    return
+            if busy:
+                continue
+            if not (self._courier.open or self._awaited or self._parked()):
                 return
-            opened.attempted = True
-            outcome = await self._post(item)
-        await self._record(item.claim, lambda: self._settle(item, outcome))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._courier.changed.wait(), self._idle_seconds())
 
-    async def _post(self, item: Prepared) -> Outcome:
-        try:
-            return await self._sender.post(item.request(self._clock))
-        except Exception:
-            # Whatever is peculiar about this one webhook: the others of its chunk go on.
-            log.exception("webhook=%s could not be sent", item.webhook.id)
-            return Outcome(timedelta(), error="internal")
+    def _idle_seconds(self) -> float:
+        """How long there is nothing to do, unless something changes."""
+        return min(max(self._feed.seconds_to_next_pass(), 0.005), _STOP_SECONDS)
 
-    def _lease_too_short(self, opened: _Open) -> bool:
-        """Whether the lease could end before the attempt does; then another would deliver too."""
-        lease_end = opened.claimed_at + self._settings.webhook_lease
-        return self._clock() + self._settings.webhook_timeout >= lease_end
-
-    def _settle(self, item: Prepared, outcome: Outcome) -> Result:
-        """Decide about a webhook after its attempt, and record it."""
-        webhook, claim = item.webhook, item.claim
-        decision = decide(
-            outcome.status,
-            outcome.retry_after,
-            status=webhook.status,
-            attempts=webhook.attempts,
-            expires_at=webhook.expires_at,
-            now=self._clock(),
-            schedule=self._schedule,
-            random=self._random(),
-        )
-        log_attempt(webhook, outcome, decision)
-        if decision.next_attempt is None:
-            return self._ledger.finish(claim, outcome, decision)
-        if not self._keeps(webhook.attempts, decision.next_attempt):
-            return self._ledger.release(claim, outcome, decision, decision.next_attempt)
-        result = self._ledger.keep(claim, outcome, decision, decision.next_attempt)
-        if result is Result.KEPT:
-            self._kept.append(Held(claim.key, claim.token, decision.next_attempt))
-        return result
-
-    def _keeps(self, attempts: int, next_attempt: datetime) -> bool:
-        """Whether the next try of this task makes the next attempt too.
-
-        Not if it is later than the schedule's own burst (`Retry-After`): a chunk that waits for
-        one endpoint would hold up the retries of all others.
-        """
-        if self._last_try or self._stop.requested or attempts >= self._schedule.burst_attempts:
+    async def _once(self) -> bool:
+        """One batch of whatever is first in line; False: there is nothing to do just now."""
+        courier = self._courier
+        room = min(_BATCH, self._settings.webhook_chunk - len(courier.open) - len(courier.kept))
+        if room <= 0:
             return False
-        return next_attempt <= self._clock() + self._schedule.longest_burst_wait
+        parked, overdue = self._unpark(room), self._overdue()
+        if parked or overdue:
+            await self._begin(parked, overdue)
+            return True
+        tokens: dict[str, str | None] = dict(self._due_retries(room))
+        if not tokens:
+            keys = await self._feed.take(room)
+            tokens = {key: None for key in keys if self._is_news(key)}
+            if not tokens:
+                return bool(keys)
+        prepared = await self._preparer.prepare(tokens)
+        for key in tokens:
+            self._awaited.pop(key, None)
+        courier.counts[Result.LOST] += prepared.lost
+        ready = [each for each in prepared.ready if self._admit(each, prepared.moves)]
+        await self._begin(ready, prepared.moves)
+        return bool(ready or prepared.moves)
 
-    async def _record(self, claim: Claim, write: Callable[[], Result]) -> None:
-        # From here on there is an outcome, so it is written and no longer given back.
-        if self._open.pop(claim.key, None) is not None:
-            self._counts[await self._written(claim.key, write)] += 1
+    def _is_news(self, key: str) -> bool:
+        courier = self._courier
+        return not (key in courier.open or key in courier.kept or key in self._settled)
 
-    async def _written(self, key: str, write: Callable[[], Result]) -> Result:
-        try:
-            return await self._in_pool(write)
-        except Exception:
-            # As with the attempt itself: it concerns this webhook and none of its siblings.
-            log.exception("webhook=%r could not be recorded", key)
-            return Result.ERROR
+    def _due_retries(self, room: int) -> Iterable[tuple[str, str | None]]:
+        """Those of the chunk, and those kept since, whose next attempt has come."""
+        now, courier = self._clock(), self._courier
+        for held in courier.newly_kept():
+            heapq.heappush(self._retries, (held.next_attempt, held.id))
+        while self._retries and self._retries[0][0] <= now and room > 0:
+            _, key = heapq.heappop(self._retries)
+            due = courier.kept.pop(key, None) or self._awaited.get(key)
+            if due is not None:
+                room -= 1
+                yield key, due.token
 
-    async def _until_done_or_stopped(self, work: asyncio.Task[None]) -> None:
-        while not work.done() and not self._stop.requested:
-            await asyncio.wait({work}, timeout=_STOP_POLL_SECONDS)
-        if self._stop.requested:
-            await self._give_back(o for o in self._open.values() if not o.attempted)
-            await asyncio.wait({work}, timeout=self._settings.grace.total_seconds())
-            work.cancel()
-        await asyncio.gather(work, return_exceptions=self._stop.requested)
+    def _admit(self, ready: Ready, done: list[Move]) -> bool:
+        """Whether there is a place for it now; if not, it is parked or put off."""
+        lane, now = self._courier.lane(ready), self._clock()
+        admission = self._health.admission(ready.known.key, now)
+        if isinstance(admission, Defer):
+            done.append(moves.defer(ready.seen, admission.until))
+            return False
+        ready.probes = isinstance(admission, Probe)
+        if lane.room() > 0 and (lane.answered or self._unproven_may_begin()):
+            lane.held += 1
+            return True
+        if lane.parks():
+            lane.parked.append(Parked(ready, now))
+            self._settled.add(ready.webhook.id)
+        else:
+            done.append(moves.defer(ready.seen, lane.put_off(now)))
+        return False
 
-    async def _wait_until(self, moment: datetime) -> None:
-        # An injected clock and a signal: neither can set an event on this loop.
-        while (left := (moment - self._clock()).total_seconds()) > 0 and not self._stop.requested:  # noqa: ASYNC110
-            await asyncio.sleep(min(left, _STOP_POLL_SECONDS))
+    def _unproven_may_begin(self) -> bool:
+        """Endpoints that have not answered yet never have all the places."""
+        unproven = sum(lane.held for lane in self._courier.lanes() if not lane.answered)
+        return unproven < self._settings.webhook_chunk // 2
 
-    async def _give_back(self, opened: Iterable[_Open]) -> None:
-        """Release claims that have no outcome, due at once."""
+    def _parked(self) -> bool:
+        return any(lane.parked for lane in self._courier.lanes())
+
+    def _unpark(self, room: int) -> list[Ready]:
+        taken: list[Ready] = []
+        for lane in self._courier.lanes():
+            while lane.parked and lane.room() > 0 and len(taken) < room:
+                lane.held += 1
+                taken.append(lane.parked.popleft().item)
+        self._settled.difference_update(ready.webhook.id for ready in taken)
+        return taken
+
+    def _overdue(self) -> list[Move]:
+        """What is parked with a lane that has become slower than it was is put off after all."""
         now = self._clock()
-        ours = [o for o in list(opened) if self._open.pop(o.claim.key, None) is not None]
-        await self._put_back([(o.claim, now, o.attempted) for o in ours])
+        return [
+            moves.defer(ready.seen, lane.put_off(now))
+            for lane in self._courier.lanes()
+            for ready in lane.overdue(now)
+        ]
 
-    async def _give_back_waiting(self) -> None:
-        """Release what waited in this task for its next attempt, due when that is."""
-        waiting, self._waiting = self._waiting.values(), {}
-        await self._put_back(
-            [
-                (Claim(held.id, held.token, {}), held.next_attempt, True)
-                for held in waiting
-                if held.token is not None
-            ]
-        )
+    async def _begin(self, ready: list[Ready], done: list[Move]) -> None:
+        """Claim, and write what else there is to write; what is claimed goes its way."""
+        courier, now, token = self._courier, self._clock(), new_token()
+        begun: set[str] = set()
+        try:
+            allowed = [each for each in ready if await self._may_probe(each, done)]
+            complete = await self._preparer.complete(allowed, done)
+            lease = self._settings.webhook_lease
+            claims = [moves.claim(each.seen, token, now, lease) for each in complete]
+            results = await self._writer.write([*claims, *done])
+            for each, result in zip(complete, results, strict=False):
+                if result is Result.CLAIMED:
+                    begun.add(each.webhook.id)
+                    courier.accept(each, token, now)
+                else:
+                    self._ended(each.webhook.id, result)
+            for move, result in zip(done, results[len(complete) :], strict=True):
+                self._ended(move.key, result)
+        finally:
+            for each in ready:
+                if each.webhook.id not in begun:
+                    courier.lane(each).held -= 1
 
-    async def _put_back(self, claims: list[tuple[Claim, datetime, bool]]) -> None:
-        def write(claim: Claim, due_at: datetime, attempted: bool) -> Callable[[], Result]:
-            return lambda: self._ledger.put_back(claim, due_at, attempted=attempted)
+    async def _may_probe(self, ready: Ready, done: list[Move]) -> bool:
+        """Whether it is no probe of an endpoint that failed, or the only one."""
+        key = ready.known.key
+        if not ready.probes or await asyncio.to_thread(self._health.try_probe, key):
+            return True
+        done.append(moves.defer(ready.seen, self._clock() + self._settings.webhook_timeout))
+        return False
 
-        self._counts.update(
-            await asyncio.gather(*(self._written(claim[0].key, write(*claim)) for claim in claims))
-        )
+    def _ended(self, key: str, result: Result) -> None:
+        """It is not looked at again in this try, whatever the index says."""
+        self._courier.counts[result] += 1
+        self._settled.add(key)
 
-    async def _in_pool(self, call: Callable[[], T]) -> T:
-        """Run a call to the store on a thread. Once begun it is completed, even if canceled."""
-        future = asyncio.get_running_loop().run_in_executor(self._pool, call)
-        return await asyncio.shield(future)
+    async def _keep_health(self) -> None:
+        while True:
+            await asyncio.sleep(_HEALTH_SECONDS)
+            await self._write_health()
+
+    async def _write_health(self) -> None:
+        for write in self._health.writes(self._clock()):
+            await asyncio.to_thread(self._health.apply, write)
+
+    async def _end(self) -> None:
+        """Finish what is in flight. Asked to stop, give back what waits for its next attempt, too,
+        due when that is."""
+        grace = self._settings.grace.total_seconds()
+        await self._courier.finish(grace if self._stop.requested else None)
+        await self._write_health()
+        if self._stop.requested:
+            held = [*self._awaited.values(), *self._courier.kept.values()]
+            self._awaited.clear()
+            self._courier.kept.clear()
+            back = [moves.put_back(h.id, h.token, h.next_attempt) for h in held]
+            self._courier.counts.update(await self._writer.write(back))

@@ -30,13 +30,32 @@ MOVES: dict[Status, frozenset[Status]] = {
 """From a status to those it may become. Delivered and expired are final."""
 
 
+class Reason(StrEnum):
+    """Why a webhook ended without being delivered: its `reasonCode`, for programs and filters."""
+
+    EXPIRED = "expired"
+    """Not delivered within its lifetime."""
+    GONE = "gone"
+    """The endpoint answered 410."""
+    DISABLED = "endpoint_disabled"
+    DELETED = "endpoint_deleted"
+    NO_SECRET = "no_secret"
+    """Nothing is sent unsigned."""
+    URL = "url_refused"
+    NO_EVENT = "event_missing"
+    UNREADABLE = "unreadable"
+    """An attribute is missing or of the wrong type."""
+    UNCLAIMABLE = "unclaimable"
+    """DynamoDB refuses to write to the record."""
+
+
 class Action(StrEnum):
     """What an endpoint's answer leads to."""
 
     DELIVERED = "delivered"
     RETRY = "retry by the schedule"
     RETRY_AFTER = "retry by the schedule, and not before Retry-After"
-    GIVE_UP = "set aside at once"
+    DISABLE = "set aside at once, and the endpoint is disabled"
 
 
 @dataclass(frozen=True)
@@ -51,7 +70,7 @@ class Rule:
 RULES = (
     Rule(200, 299, Action.DELIVERED),
     Rule(300, 399, Action.RETRY),  # a redirect is never followed: a 302 would turn POST into GET
-    Rule(410, 410, Action.GIVE_UP),
+    Rule(410, 410, Action.DISABLE),
     Rule(429, 429, Action.RETRY_AFTER),
     Rule(503, 503, Action.RETRY_AFTER),
     Rule(400, 599, Action.RETRY),
@@ -70,11 +89,13 @@ def action_for(status: int | None) -> Action:
 
 @dataclass(frozen=True)
 class Decision:
-    """What becomes of a webhook. Without `next_attempt` it leaves the queue."""
+    """What becomes of a webhook. Without `next_attempt` it leaves the queue; `detail` says in words
+    what `reason` says to programs."""
 
     status: Status
     next_attempt: datetime | None = None
-    reason: str | None = None
+    reason: Reason | None = None
+    detail: str = ""
 
 
 def decide(
@@ -96,14 +117,22 @@ def decide(
     action = action_for(answer)
     if action is Action.DELIVERED:
         return Decision(Status.DELIVERED)
-    if action is Action.GIVE_UP:
-        return Decision(Status.FAILED, reason=f"the endpoint answered {answer}: gone for good")
+    if action is Action.DISABLE:
+        detail = f"the endpoint answered {answer}: gone for good"
+        return Decision(Status.FAILED, reason=Reason.GONE, detail=detail)
     wait = schedule.wait(attempts, random)
     if action is Action.RETRY_AFTER and retry_after is not None:
-        wait = max(wait, retry_after)
+        # Those that were told the same moment do not come back together, and none comes before it.
+        wait = max(wait, schedule.lengthened(retry_after, random))
     next_attempt = now + wait
     # Decided now and not when the time is up: no attempt can follow, so the record says so before
     # DynamoDB's TTL may remove it.
     if next_attempt >= expires_at:
-        return Decision(Status.EXPIRED, reason=f"not delivered in {attempts} attempts")
+        return expired(attempts)
     return Decision(status if attempts < schedule.burst_attempts else Status.FAILED, next_attempt)
+
+
+def expired(attempts: int) -> Decision:
+    """The decision about a webhook that was not delivered in its lifetime."""
+    detail = f"not delivered in {attempts} attempts"
+    return Decision(Status.EXPIRED, reason=Reason.EXPIRED, detail=detail)

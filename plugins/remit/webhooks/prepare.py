@@ -1,21 +1,24 @@
-"""From claimed records to what can be sent: payloads and secrets, read in batches."""
+"""From keys to what is to be done: webhooks that are ready to be claimed and sent, and moves of those
+that are not to be attempted now, or ever."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
 from remit.aws.items import Item
-from remit.aws.tables import Tables
-from remit.clock import Clock, epoch_seconds
+from remit.clock import Clock, format_instant
 from remit.errors import InvalidRequest
-from remit.queue import Claim
 from remit.settings import Settings
-from remit.webhooks import signing
-from remit.webhooks.endpoint import default_endpoint, has_unreadable_secret
+from remit.webhooks import moves
+from remit.webhooks.directory import Directory, Known
+from remit.webhooks.moves import Move, Seen
+from remit.webhooks.policy import MOVES, Decision, Reason, Status, expired
+from remit.webhooks.reader import Reader
 from remit.webhooks.record import Unsendable, Webhook, read_record
-from remit.webhooks.sender import Request
 from remit.webhooks.urls import check_url
 
 log = logging.getLogger(__name__)
@@ -24,113 +27,174 @@ MAX_KEY_BYTES = 2048
 """DynamoDB's limit of a hash key. A key beyond it makes DynamoDB refuse the whole batch."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
+class Ready:
+    """A webhook that can be attempted. `body` comes with `Preparer.complete`."""
+
+    seen: Seen
+    webhook: Webhook
+    known: Known
+    body: bytes = field(default=b"", repr=False)
+    probes: bool = False
+    """It is to show whether an endpoint that failed answers again."""
+
+    @property
+    def url(self) -> str:
+        """A record with its payload inside is the platform's own, and goes where it says."""
+        return self.known.endpoint.url if self.webhook.payload is None else self.webhook.url
+
+
+@dataclass(slots=True)
 class Prepared:
-    """A claimed webhook with all that its attempt needs."""
+    """What is to be done with the webhooks of a batch."""
 
-    claim: Claim
-    webhook: Webhook
-    body: bytes = field(repr=False)
-    secret: str = field(repr=False)
-
-    def request(self, clock: Clock) -> Request:
-        """The request, signed with the present time."""
-        timestamp = epoch_seconds(clock())
-        headers = signing.headers(self.webhook.id, timestamp, self.body, self.secret)
-        return Request(self.webhook.url, headers, self.body)
-
-
-@dataclass(frozen=True)
-class SetAside:
-    """A claimed webhook that no attempt can help, and why."""
-
-    claim: Claim
-    reason: str
-
-
-@dataclass(frozen=True)
-class Postponed:
-    """A claimed webhook that can be sent once the deployment is mended."""
-
-    claim: Claim
-    webhook: Webhook
+    ready: list[Ready] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
+    lost: int = 0
+    """Those of which this deliverer holds no claim any more."""
 
 
 class Preparer:
-    """Reads what the webhooks of one chunk need; a merchant is read once per chunk."""
+    """Reads what the webhooks of a batch need, and decides what of them can be sent."""
 
-    def __init__(self, tables: Tables, settings: Settings) -> None:
-        self._tables = tables
+    def __init__(
+        self,
+        reader: Reader,
+        directory: Directory,
+        settings: Settings,
+        clock: Clock,
+        random: Callable[[], float],
+    ) -> None:
+        self._reader = reader
+        self._directory = directory
         self._settings = settings
-        self._merchants: dict[str, Item] = {}
-        self._reported: set[str] = set()
+        self._clock = clock
+        self._random = random
 
-    def prepare(self, claims: Sequence[Claim]) -> list[Prepared | SetAside | Postponed]:
-        """One result per claim. A record that cannot be sent never keeps the others from it.
+    async def prepare(self, tokens: Mapping[str, str | None]) -> Prepared:
+        """One look at each webhook, by id; a token says that this deliverer holds its claim. A
+        record that cannot be sent never keeps the others from it.
 
         Raises:
-            StoreUnavailable: the events or merchants could not be read.
+            StoreUnavailable: the records or their endpoints could not be read.
         """
-        results: list[Prepared | SetAside | Postponed] = []
-        readable: list[tuple[Claim, Webhook]] = []
-        for claim in claims:
-            try:
-                readable.append((claim, self._read(claim)))
-            except Unsendable as error:
-                results.append(SetAside(claim, error.reason))
-            except Exception as error:
-                log.exception("webhook=%r cannot be read", claim.key)
-                results.append(SetAside(claim, f"it cannot be read: {type(error).__name__}"))
-        webhooks = [webhook for _, webhook in readable]
-        events = self._tables.events.get_many(w.event_id for w in webhooks if w.event_id)
-        unknown = {w.merchant_id for w in webhooks} - self._merchants.keys()
-        self._merchants |= self._tables.merchants.get_many(unknown)
-        return results + [self._complete(claim, webhook, events) for claim, webhook in readable]
+        items = await self._reader.webhooks(list(tokens))
+        prepared, now = Prepared(), format_instant(self._clock())
+        readable: list[tuple[Seen, Webhook]] = []
+        for key, token in tokens.items():
+            item = items.get(key, {})
+            if token is None:
+                # The index lags behind: it is claimed by now, or has left the queue.
+                due = "dueShard" in item and item.get("dueAt", "") <= now
+            else:
+                due = _is_held(item, token, now)
+                prepared.lost += not due
+            if due and (found := self._readable(key, item, prepared.moves)) is not None:
+                readable.append(found)
+        await self._directory.load({(w.merchant_id, w.endpoint_id) for _, w in readable})
+        for seen, webhook in readable:
+            self._judge(seen, webhook, prepared)
+        return prepared
 
-    def _read(self, claim: Claim) -> Webhook:
-        webhook = read_record(claim.item, self._settings.webhook_lifetime)
-        try:
-            check_url(webhook.url, allow_http=bool(self._settings.webhook_networks))
-        except InvalidRequest as error:
-            raise Unsendable(str(error)) from None
-        if webhook.event_id is not None and len(webhook.event_id.encode()) > MAX_KEY_BYTES:
-            raise Unsendable("eventID is longer than a key can be")
-        return webhook
+    async def complete(self, ready: Iterable[Ready], done: list[Move]) -> list[Ready]:
+        """Those that have their bodies now; the others are set aside in `done`.
 
-    def _complete(
-        self, claim: Claim, webhook: Webhook, events: Mapping[str, Item]
-    ) -> Prepared | SetAside | Postponed:
-        merchant = self._merchants.get(webhook.merchant_id, {})
-        if has_unreadable_secret(merchant):
-            self._report_secret(merchant)
-            return Postponed(claim, webhook)
-        try:
-            return Prepared(claim, webhook, self._body(webhook, events), self._secret(merchant))
-        except Unsendable as error:
-            return SetAside(claim, error.reason)
-
-    def _body(self, webhook: Webhook, events: Mapping[str, Item]) -> bytes:
-        payload = webhook.payload
-        if webhook.event_id is not None:
-            payload = events.get(webhook.event_id, {}).get("payload")
-        if not isinstance(payload, str):
-            raise Unsendable(f"the event {webhook.event_id} is not there")
-        return payload.encode()
-
-    def _secret(self, merchant: Item) -> str:
-        endpoint = default_endpoint({"id": "", "webhookURL": "-", **merchant}, {})
-        if endpoint is None or not endpoint.secrets:
-            raise Unsendable("the endpoint has no secret, and nothing is sent unsigned")
-        return endpoint.secrets[-1].sealed
-
-    def _report_secret(self, merchant: Item) -> None:
-        """Once per merchant and chunk: many webhooks wait for the same secret."""
-        if merchant["id"] in self._reported:
-            return
-        self._reported.add(merchant["id"])
-        log.error(
-            "merchant=%s: webhookSecret is %s and not text, as Remit reads it; "
-            "the merchant's webhooks wait until it is",
-            merchant["id"],
-            type(merchant["webhookSecret"]).__name__,
+        Raises:
+            StoreUnavailable: the events could not be read.
+        """
+        ready = list(ready)
+        events = await self._reader.events(
+            each.webhook.event_id for each in ready if each.webhook.event_id is not None
         )
+        complete = []
+        for each in ready:
+            payload: Any = each.webhook.payload
+            if each.webhook.event_id is not None:
+                payload = events.get(each.webhook.event_id, {}).get("payload")
+            if isinstance(payload, str):
+                each.body = payload.encode()
+                complete.append(each)
+            else:
+                detail = f"the event {each.webhook.event_id} is not there"
+                done.append(self._set_aside(each.seen, Reason.NO_EVENT, detail))
+        return complete
+
+    def _readable(self, key: str, item: Item, done: list[Move]) -> tuple[Seen, Webhook] | None:
+        attempts = item.get("attempts", 0)
+        counted = isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0
+        seen = Seen(key, item["dueAt"], item.get("status"), attempts if counted else None)
+        try:
+            webhook = read_record(item, self._settings.webhook_lifetime)
+            if webhook.event_id is not None and len(webhook.event_id.encode()) > MAX_KEY_BYTES:
+                raise Unsendable("eventID is longer than a key can be")
+        except Unsendable as error:
+            done.append(self._set_aside(seen, Reason.UNREADABLE, error.reason))
+        except Exception as error:
+            log.exception("webhook=%r cannot be read", key)
+            detail = f"it cannot be read: {type(error).__name__}"
+            done.append(self._set_aside(seen, Reason.UNREADABLE, detail))
+        else:
+            return seen, webhook
+        return None
+
+    def _judge(self, seen: Seen, webhook: Webhook, prepared: Prepared) -> None:
+        known = self._directory.find((webhook.merchant_id, webhook.endpoint_id))
+        if not MOVES[webhook.status]:
+            prepared.moves.append(moves.drop(seen))
+        elif webhook.expires_at <= self._clock():
+            prepared.moves.append(self._end(seen, expired(webhook.attempts)))
+        elif known is not None and known.fault is not None:
+            prepared.moves.append(moves.defer(seen, self._later(webhook)))
+        elif (refusal := self._refusal(webhook, known)) is not None:
+            prepared.moves.append(self._set_aside(seen, *refusal))
+        elif known is not None:
+            prepared.ready.append(Ready(seen, webhook, known))
+
+    def _refusal(self, webhook: Webhook, known: Known | None) -> tuple[Reason, str] | None:
+        """Why no attempt can be made, ever."""
+        foreign = webhook.payload is not None
+        if known is None or not (known.is_there or foreign):
+            if foreign:
+                return Reason.NO_SECRET, f"there is no merchant {webhook.merchant_id!r}"
+            return Reason.DELETED, f"there is no endpoint {webhook.endpoint_id!r} any more"
+        if not known.endpoint.enabled:
+            return Reason.DISABLED, f"the endpoint is disabled: {known.endpoint.disabled_reason}"
+        if not known.signing_keys:
+            return Reason.NO_SECRET, "the endpoint has no secret, and nothing is sent unsigned"
+        refused = self._url_fault(webhook.url) if foreign else known.refused
+        return None if refused is None else (Reason.URL, refused)
+
+    def _url_fault(self, url: str) -> str | None:
+        try:
+            check_url(url, allow_http=bool(self._settings.webhook_networks))
+        except InvalidRequest as error:
+            return str(error)
+        return None
+
+    def _later(self, webhook: Webhook) -> datetime:
+        """When to look again at a webhook that waits for a mended deployment: after as long as it
+        has waited already, within the bounds of the schedule's tail."""
+        now = self._clock()
+        known = self._directory.find((webhook.merchant_id, webhook.endpoint_id))
+        assert known is not None
+        schedule = known.schedule
+        waited = now - (webhook.expires_at - self._settings.webhook_lifetime)
+        wait = min(max(waited, schedule.tail), schedule.tail_cap)
+        return min(now + schedule.lengthened(wait, self._random()), webhook.expires_at)
+
+    def _set_aside(self, seen: Seen, reason: Reason, detail: str) -> Move:
+        return self._end(seen, Decision(Status.FAILED, reason=reason, detail=detail))
+
+    def _end(self, seen: Seen, decision: Decision) -> Move:
+        log.warning(
+            "webhook=%r %s without an attempt: %s", seen.key, decision.status, decision.detail
+        )
+        return moves.set_aside(seen, decision, self._clock(), self._settings.webhook_retention)
+
+
+def _is_held(item: Item, token: str, now: str) -> bool:
+    """The claim is still ours, and the next attempt due: the chunk of a worker that was killed may
+    be older than the last outcome, and no attempt comes before its time."""
+    return (
+        item.get("claim") == token and "dueShard" in item and str(item.get("nextRetry", "")) <= now
+    )

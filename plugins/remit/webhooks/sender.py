@@ -10,26 +10,20 @@ import asyncio
 import ssl
 import time
 import zlib
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
-from urllib.parse import urlsplit
 
 import aiohttp
 
 from remit import __version__
 from remit.clock import Clock
+from remit.settings import Settings
 from remit.webhooks.backoff import parse_retry_after
 
 EXCERPT_BYTES = 4096
 """So much of an answer's body, decompressed, is kept; the rest is not read."""
-
-TOTAL_REQUESTS = 100
-REQUESTS_PER_HOST = 8
-"""Attempts at once. An endpoint that hangs occupies its own places and no more."""
 
 
 @dataclass(frozen=True)
@@ -78,15 +72,16 @@ class Sender:
         self._timeout = timeout
         self._clock = clock
         self._stopwatch = stopwatch
-        self._total = asyncio.Semaphore(TOTAL_REQUESTS)
-        self._hosts: defaultdict[str, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(REQUESTS_PER_HOST)
-        )
+
+    @classmethod
+    def of(cls, settings: Settings, clock: Clock) -> Sender:
+        """As a deployment has set it."""
+        return cls(settings.webhook_timeout, clock)
 
     async def __aenter__(self) -> Sender:
         self._session = aiohttp.ClientSession(
-            # The semaphores bound the requests: time spent waiting for a turn must not count
-            # against an endpoint's deadline, as waiting in the connector's own queue would.
+            # The lanes bound the requests: time spent waiting for a turn must not count against an
+            # endpoint's deadline, as waiting in the connector's own queue would.
             connector=aiohttp.TCPConnector(limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -102,12 +97,6 @@ class Sender:
         trace: TracebackType | None,
     ) -> None:
         await self._session.close()
-
-    @asynccontextmanager
-    async def turn(self, url: str) -> AsyncIterator[None]:
-        """Wait for a place at this endpoint's host, then for one among all."""
-        async with self._hosts[urlsplit(url).netloc.lower()], self._total:
-            yield
 
     async def post(self, request: Request) -> Outcome:
         """Post once. One deadline covers name lookup, connect, TLS, headers and body."""

@@ -1,0 +1,195 @@
+"""DynamoDB by raw signed requests on an event loop, for work whose cost is counted in microseconds.
+
+botocore checks, serializes and parses every attribute by rules that it looks up each time: some
+hundred microseconds per record. Here a request is a plain mapping and an answer what its JSON says;
+botocore still finds the credentials, and its signer signs.
+Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import secrets
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import aiohttp
+import msgspec
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from isal import isal_zlib
+
+from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
+from remit.aws.table import TRANSIENT_REASONS
+from remit.errors import (
+    ConditionFailed,
+    ConfigurationError,
+    RecordRefused,
+    RemitError,
+    StoreUnavailable,
+)
+
+log = logging.getLogger(__name__)
+
+TRIES = 6
+"""Of one request. With full jitter the waits between them are 1.5 s together on average, 3 s at
+the most: a lease must outlast them."""
+
+_FIRST_WAIT_SECONDS = 0.1
+_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
+_CREDENTIALS_SECONDS = 30.0  # botocore renews them minutes before they end
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder().decode
+
+Reasons = list[str | None]
+"""One code per action of a canceled transaction; None: it is not why."""
+
+
+class WireRefused(RemitError):
+    """DynamoDB refused a request for good: no such table, no permission, a mistake in the call."""
+
+
+class Wire:
+    """One pool of connections. Use as an asynchronous context manager, on one event loop."""
+
+    def __init__(
+        self, aws: Aws, endpoint: str, uniform: Callable[[float, float], float] = random.uniform
+    ) -> None:
+        self._credentials = aws.session.get_credentials()
+        if self._credentials is None:
+            raise ConfigurationError("there are no AWS credentials")
+        self._aws = aws
+        self._url = endpoint.rstrip("/") + "/"
+        self._uniform = uniform
+        self._signer: SigV4Auth | None = None
+        self._signer_until = 0.0
+
+    async def __aenter__(self) -> Wire:
+        bundle = self._aws.session.get_config_variable("ca_bundle")
+        context = ssl.create_default_context(cafile=bundle or None)
+        # Proxies and their exceptions as in the environment, which botocore's clients use as well.
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=_TIMEOUT,
+            trust_env=True,
+        )
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._session.close()
+
+    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One operation.
+
+        Raises:
+            StoreUnavailable: it failed time and again.
+            ConditionFailed: the condition of a write does not hold.
+            RecordRefused: DynamoDB does not take the values (`ValidationException`).
+            WireRefused: it is wrong or not permitted.
+        """
+        answer = await self._answer(operation, _encode(request))
+        if "CancellationReasons" in answer:
+            raise WireRefused(f"DynamoDB canceled a {operation}: {answer}")
+        return answer
+
+    async def transact(self, actions: Sequence[Mapping[str, Any]]) -> Reasons | None:
+        """Do all actions (at most 100) or none: None, or the reasons why they were not done.
+
+        An answer that was lost does no harm: the token makes the repetition the same transaction.
+
+        Raises:
+            StoreUnavailable: it failed time and again.
+            RecordRefused: DynamoDB does not take the values, and does not say whose.
+        """
+        request = {"TransactItems": actions, "ClientRequestToken": secrets.token_hex(16)}
+        answer = await self._answer("TransactWriteItems", _encode(request))
+        reasons = answer.get("CancellationReasons")
+        return None if reasons is None else [_reason(each) for each in reasons]
+
+    async def _answer(self, operation: str, body: bytes) -> dict[str, Any]:
+        for left in reversed(range(TRIES)):
+            try:
+                return await self._send(operation, body)
+            except StoreUnavailable as error:
+                if not left:
+                    raise
+                wait = self._uniform(0, _FIRST_WAIT_SECONDS * 2 ** (TRIES - 2 - left))
+                log.warning("%s failed, again in %.2f s: %s", operation, wait, error)
+                await asyncio.sleep(wait)
+        raise AssertionError("unreachable")
+
+    async def _send(self, operation: str, body: bytes) -> dict[str, Any]:
+        headers = await self._signed(operation, body)
+        try:
+            async with self._session.post(
+                self._url, data=body, headers=headers, allow_redirects=False
+            ) as response:
+                content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise StoreUnavailable(f"could not reach DynamoDB: {error!r}") from error
+        crc32 = response.headers.get("x-amz-crc32")
+        if crc32 is not None and str(isal_zlib.crc32(content)) != crc32:
+            raise StoreUnavailable("an answer arrived damaged (its CRC32 does not match)")
+        try:
+            answer: dict[str, Any] = _decode(content)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise StoreUnavailable(f"an answer is not JSON: {error}") from error
+        return answer if response.status == 200 else _failed(response.status, answer)
+
+    async def _signed(self, operation: str, body: bytes) -> dict[str, str]:
+        headers = {
+            "Content-Type": "application/x-amz-json-1.0",
+            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
+        }
+        request = AWSRequest("POST", self._url, headers=headers, data=body)
+        (await self._current_signer()).add_auth(request)
+        return dict(request.headers.items())
+
+    async def _current_signer(self) -> SigV4Auth:
+        """Asked for on a thread: an instance's metadata or STS may take a while to answer."""
+        loop = asyncio.get_running_loop()
+        if self._signer is None or loop.time() >= self._signer_until:
+            with store_errors("sign a request"):
+                frozen = await asyncio.to_thread(self._credentials.get_frozen_credentials)
+            self._signer = SigV4Auth(frozen, "dynamodb", self._aws.region)
+            self._signer_until = loop.time() + _CREDENTIALS_SECONDS
+        return self._signer
+
+
+def _failed(status: int, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The reasons of a canceled transaction, as an answer; every other failure is raised."""
+    code = str(answer.get("__type", "")).rpartition("#")[2]
+    message = answer.get("message") or answer.get("Message") or ""
+    if code == "TransactionCanceledException":
+        reasons = [_reason(each) for each in answer.get("CancellationReasons", ())]
+        if reasons and {reason for reason in reasons if reason} <= _PASSING:
+            raise StoreUnavailable(f"DynamoDB canceled a transaction: {set(reasons)}")
+        return dict(answer)
+    said = f"DynamoDB answered {status} {code}: {message}"
+    if status >= 500 or code in TRANSIENT_CODES:
+        raise StoreUnavailable(said)
+    if code == "ConditionalCheckFailedException":
+        raise ConditionFailed(said)
+    if code == "ValidationException":
+        raise RecordRefused(said)
+    raise WireRefused(said)
+
+
+def _reason(reason: Mapping[str, Any]) -> str | None:
+    code = reason.get("Code")
+    return None if code in {None, "None"} else str(code)
+
+
+_PASSING = TRANSIENT_REASONS - {"TransactionConflict"}
+"""Reasons that pass by waiting. Another transaction on a record is the other's claim of it."""

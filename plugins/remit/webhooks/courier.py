@@ -1,0 +1,296 @@
+"""Claimed webhooks on their way: sent from the lane of their endpoint, and their outcomes recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from remit.clock import Clock, epoch_seconds
+from remit.settings import Settings
+from remit.stop import Stop
+from remit.webhooks import moves
+from remit.webhooks.chunk import Held
+from remit.webhooks.directory import EndpointKey
+from remit.webhooks.lanes import Lane
+from remit.webhooks.moves import Attempt, Move, Result, Times
+from remit.webhooks.policy import Action, Decision, action_for, decide
+from remit.webhooks.prepare import Ready
+from remit.webhooks.sender import Outcome, Request
+from remit.webhooks.writer import Writer
+
+log = logging.getLogger(__name__)
+
+_TOGETHER = 50  # outcomes: each is two actions of a transaction
+_PATIENCE_SECONDS = 0.03  # that an outcome waits for others
+
+
+class Post(Protocol):
+    """What a courier needs of a `Sender`."""
+
+    async def post(self, request: Request) -> Outcome:
+        """Post once; every failure is an outcome."""
+
+
+class Sign(Protocol):
+    """What a courier needs of a `Signer`."""
+
+    def headers(self, webhook_id: str, timestamp: int, body: bytes, keys: Any) -> dict[str, str]:
+        """The headers of one attempt."""
+
+
+class Health(Protocol):
+    """What a courier tells of an endpoint."""
+
+    def record(
+        self, key: EndpointKey, status: int | None, now: datetime, secret_ids: tuple[str, ...]
+    ) -> None:
+        """An attempt ended with this HTTP status, or with none."""
+
+    def gone(self, key: EndpointKey) -> None:
+        """The endpoint answered that it is gone for good."""
+
+
+@dataclass(slots=True)
+class Open:
+    """A webhook that is claimed and whose outcome is not recorded yet."""
+
+    ready: Ready
+    token: str
+    claimed_at: datetime
+    attempted: bool = False
+    next_attempt: datetime | None = None
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt."""
+        return (self.ready.seen.attempts or 0) + 1
+
+
+class Courier:
+    """Sends what is claimed. `counts` tells what became of it; `changed` is set at every change.
+
+    With `keeps`, a webhook whose next attempt is soon stays claimed, in `kept`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        stop: Stop,
+        *,
+        sender: Post,
+        signer: Sign,
+        writer: Writer,
+        health: Health,
+        rand: Callable[[], float],
+        keeps: bool,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._stop = stop
+        self._sender = sender
+        self._signer = signer
+        self._writer = writer
+        self._health = health
+        self._random = rand
+        self._keeps = keeps
+        self._times = Times(settings.webhook_lease, settings.webhook_retention)
+        self._lanes: dict[EndpointKey, Lane[Open, Ready]] = {}
+        self._outcomes: list[tuple[Open, Move]] = []
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.open: dict[str, Open] = {}
+        self._news: list[Held] = []
+        self.kept: dict[str, Held] = {}
+        self.counts: Counter[Result] = Counter()
+        self.changed = asyncio.Event()
+
+    def lane(self, ready: Ready) -> Lane[Open, Ready]:
+        """The lane of a webhook's endpoint."""
+        key = ready.known.key
+        lane = self._lanes.get(key)
+        if lane is None:
+            concurrency = ready.known.endpoint.concurrency or self._settings.webhook_concurrency
+            lane = self._lanes[key] = Lane(concurrency, self._send, self._spawn)
+        return lane
+
+    def lanes(self) -> Iterable[Lane[Open, Ready]]:
+        """Every lane that there is."""
+        return self._lanes.values()
+
+    def accept(self, ready: Ready, token: str, claimed_at: datetime) -> None:
+        """Send a webhook that is claimed when its turn comes."""
+        opened = self.open[ready.webhook.id] = Open(ready, token, claimed_at)
+        self.lane(ready).put(opened)
+
+    def newly_kept(self) -> list[Held]:
+        """Those that were kept since this was asked last."""
+        news, self._news = self._news, []
+        return news
+
+    async def finish(self, seconds: float | None) -> None:
+        """Wait until everything has its outcome. With a number of seconds, what is in flight gets
+        that long, and what has no outcome by then is given back, as what waits for its turn is at
+        once."""
+        if seconds is not None:
+            waiting = [one for lane in self._lanes.values() for one in lane.take_waiting()]
+            await self._put_back(waiting)
+        while tasks := list(self._tasks):
+            _, unfinished = await asyncio.wait(tasks, timeout=seconds)
+            for task in unfinished:
+                task.cancel()
+            await asyncio.gather(*unfinished, return_exceptions=True)
+        await self._flush()
+        await self._put_back(list(self.open.values()))
+
+    async def _send(self, opened: Open) -> None:
+        """One attempt, from its lane."""
+        if self._stop.requested or self._lease_too_short(opened):
+            self._ended(opened, answered=False)
+            await self._put_back([opened])
+            return
+        opened.attempted = True
+        outcome = await self._post(opened)
+        self._ended(opened, answered=outcome.status is not None)
+        self._settle(opened, outcome)
+
+    async def _post(self, opened: Open) -> Outcome:
+        ready = opened.ready
+        try:
+            timestamp = epoch_seconds(self._clock())
+            headers = self._signer.headers(
+                ready.webhook.id, timestamp, ready.body, ready.known.signing_keys
+            )
+            return await self._sender.post(Request(ready.url, headers, ready.body))
+        except Exception:
+            # Whatever is peculiar about this one webhook: the others go on.
+            log.exception("webhook=%s could not be sent", ready.webhook.id)
+            return Outcome(timedelta(), error="internal")
+
+    def _lease_too_short(self, opened: Open) -> bool:
+        """Whether the lease could end before the attempt does; then another would deliver too."""
+        lease_end = opened.claimed_at + self._settings.webhook_lease
+        return self._clock() + self._settings.webhook_timeout >= lease_end
+
+    def _ended(self, opened: Open, *, answered: bool) -> None:
+        second = int(self._clock().timestamp())
+        self.lane(opened.ready).done(second, answered=answered)
+
+    def _settle(self, opened: Open, outcome: Outcome) -> None:
+        """Decide about a webhook after its attempt, and let it be recorded with others."""
+        ready, now = opened.ready, self._clock()
+        webhook, known = ready.webhook, ready.known
+        decision = decide(
+            outcome.status,
+            outcome.retry_after,
+            status=webhook.status,
+            attempts=opened.attempt,
+            expires_at=webhook.expires_at,
+            now=now,
+            schedule=known.schedule,
+            random=self._random(),
+        )
+        opened.next_attempt = decision.next_attempt
+        self._health.record(known.key, outcome.status, now, known.secret_ids)
+        if action_for(outcome.status) is Action.DISABLE:
+            self._health.gone(known.key)
+        _log(opened, outcome, decision)
+        move = moves.outcome(
+            webhook,
+            opened.token,
+            Attempt(opened.attempt, outcome, decision, now),
+            self._times,
+            keeps=self._keeps_until(opened, decision, now),
+        )
+        self._outcomes.append((opened, move))
+        if len(self._outcomes) >= _TOGETHER:
+            self._flush_soon(0)
+        elif len(self._outcomes) == 1:
+            self._flush_soon(_PATIENCE_SECONDS)
+
+    def _keeps_until(self, opened: Open, decision: Decision, now: datetime) -> bool:
+        """Whether this task makes the next attempt too.
+
+        Not if it is later than Remit's own burst (`Retry-After`, an endpoint's own schedule): a
+        task that waits for one endpoint would hold up the retries of all others.
+        """
+        if not self._keeps or self._stop.requested or decision.next_attempt is None:
+            return False
+        burst = opened.ready.known.burst
+        return opened.attempt < burst.burst_attempts and (
+            decision.next_attempt <= now + burst.longest_burst_wait
+        )
+
+    def _flush_soon(self, seconds: float) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+        loop = asyncio.get_running_loop()
+        self._flush_timer = loop.call_later(seconds, lambda: self._spawn(self._flush()))
+
+    async def _flush(self) -> None:
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+            self._flush_timer = None
+        outcomes, self._outcomes = self._outcomes, []
+        await self._write(outcomes)
+
+    async def _put_back(self, claimed: list[Open]) -> None:
+        """Give webhooks back, due at once. An attempt that was not made does not count."""
+        now = self._clock()
+        await self._write(
+            [
+                (
+                    one,
+                    moves.put_back(
+                        one.ready.webhook.id,
+                        one.token,
+                        now,
+                        attempts=None if one.attempted else one.attempt - 1,
+                    ),
+                )
+                for one in claimed
+            ]
+        )
+
+    async def _write(self, written: list[tuple[Open, Move]]) -> None:
+        if not written:
+            return
+        results = await self._writer.write([move for _, move in written])
+        for (opened, move), result in zip(written, results, strict=True):
+            self.open.pop(move.key, None)
+            self.counts[result] += 1
+            if result is Result.KEPT:
+                assert opened.next_attempt is not None
+                held = Held(move.key, opened.token, opened.next_attempt)
+                self.kept[move.key] = held
+                self._news.append(held)
+        self.changed.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _log(opened: Open, outcome: Outcome, decision: Decision) -> None:
+    """The one line that an attempt leaves in the log: no payload, no secret. Of deliveries there
+    are thousands a second, and the attempt has its own record: those are for whoever debugs."""
+    level = logging.DEBUG if decision.next_attempt is None and not decision.reason else logging.INFO
+    if not log.isEnabledFor(level):
+        return
+    log.log(
+        level,
+        "webhook=%s event=%s attempt=%d answer=%s ms=%d status=%s next=%s",
+        opened.ready.webhook.id,
+        opened.ready.webhook.event_type,
+        opened.attempt,
+        outcome.status or outcome.error,
+        outcome.duration / timedelta(milliseconds=1),
+        decision.status,
+        decision.next_attempt or "none",
+    )

@@ -1,0 +1,213 @@
+"""Endpoints as a deliverer knows them: read in batches, and again when what is known is old."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from remit.aws.items import Item
+from remit.clock import Clock
+from remit.errors import InvalidRequest, SecretUnreadable
+from remit.settings import Settings
+from remit.webhooks.backoff import RetrySchedule
+from remit.webhooks.endpoint import (
+    DEFAULT_ENDPOINT,
+    Endpoint,
+    default_endpoint,
+    endpoint_in,
+    has_unreadable_secret,
+)
+from remit.webhooks.reader import Reader
+from remit.webhooks.signing import SigningKey
+from remit.webhooks.urls import check_url
+
+log = logging.getLogger(__name__)
+
+FRESH = timedelta(seconds=10)
+"""How long an endpoint is believed to be as it was read: a change counts after that."""
+
+MOST_KNOWN = 5_000
+"""Endpoints that are remembered: a few kilobytes each."""
+
+EndpointKey = tuple[str, str]
+"""Merchant and endpoint."""
+
+
+class Opener(Protocol):
+    """What a directory needs of `remit.vault.Vault`."""
+
+    def open(self, sealed: str) -> str:
+        """The secret as the merchant has it."""
+
+
+class HealthRecords(Protocol):
+    """What a directory tells of an endpoint's record to whoever keeps its health."""
+
+    def load(self, key: EndpointKey, record: Item) -> None:
+        """The record as it was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An endpoint with what its deliveries need.
+
+    `fault` says why none can be made for the time being (a secret that cannot be opened), `refused`
+    why none can be made at all to this URL. `is_there` is false for a merchant's default endpoint
+    without a `webhookURL`: only records of the platform's own, with a URL each, can go there.
+    """
+
+    key: EndpointKey
+    endpoint: Endpoint
+    signing_keys: tuple[SigningKey, ...]
+    schedule: RetrySchedule
+    read_at: datetime
+    burst: RetrySchedule
+    """Remit's own schedule, which says how long a task waits for a next attempt."""
+    secret_ids: tuple[str, ...]
+    is_there: bool = True
+    fault: str | None = None
+    refused: str | None = None
+
+
+class Directory:
+    """The endpoints that one deliverer has met lately."""
+
+    def __init__(
+        self,
+        reader: Reader,
+        settings: Settings,
+        clock: Clock,
+        vault: Opener,
+        health: HealthRecords,
+    ) -> None:
+        self._reader = reader
+        self._settings = settings
+        self._clock = clock
+        self._vault = vault
+        self._health = health
+        self._known: dict[EndpointKey, Known | None] = {}
+        self._read_at: dict[EndpointKey, datetime] = {}
+        self._reported: set[EndpointKey] = set()
+
+    async def load(self, keys: Iterable[EndpointKey]) -> None:
+        """Read those that are not known, or not freshly.
+
+        Raises:
+            StoreUnavailable: they could not be read.
+        """
+        now = self._clock()
+        old = {key for key in keys if not self._is_fresh(key, now)}
+        if not old:
+            return
+        of_merchants = {merchant for merchant, endpoint in old if endpoint == DEFAULT_ENDPOINT}
+        records, merchants = await asyncio.gather(
+            self._reader.endpoints(old), self._reader.merchants(of_merchants)
+        )
+        if len(self._known) > MOST_KNOWN:
+            self._known.clear()
+            self._read_at.clear()
+        # On a thread: to open a secret may take a request to KMS.
+        known = await asyncio.to_thread(self._all_known, old, records, merchants, now)
+        self._known |= known
+        self._read_at |= dict.fromkeys(old, now)
+        for key in old:
+            self._health.load(key, records.get(key, {}))
+
+    def find(self, key: EndpointKey) -> Known | None:
+        """What was loaded; None: there is no such endpoint."""
+        return self._known.get(key)
+
+    def forget(self, key: EndpointKey) -> None:
+        """Read it anew when it is met next: it was changed."""
+        self._read_at.pop(key, None)
+
+    def _is_fresh(self, key: EndpointKey, now: datetime) -> bool:
+        read_at = self._read_at.get(key)
+        return read_at is not None and now - read_at < FRESH
+
+    def _all_known(
+        self,
+        keys: Iterable[EndpointKey],
+        records: Mapping[EndpointKey, Item],
+        merchants: Mapping[str, Item],
+        now: datetime,
+    ) -> dict[EndpointKey, Known | None]:
+        return {
+            key: self._of_merchant(key, merchants.get(key[0]), records.get(key, {}), now)
+            if key[1] == DEFAULT_ENDPOINT
+            else self._of_record(key, records.get(key), now)
+            for key in keys
+        }
+
+    def _of_merchant(
+        self, key: EndpointKey, merchant: Item | None, settings: Item, now: datetime
+    ) -> Known | None:
+        if merchant is None:
+            return None
+        fault = None
+        if has_unreadable_secret(merchant):
+            kind = type(merchant["webhookSecret"]).__name__
+            fault = f"webhookSecret is {kind} and not text, as Remit reads it"
+        endpoint = default_endpoint(merchant, settings)
+        if endpoint is not None:
+            return self._opened(key, endpoint, now, fault=fault)
+        nowhere = default_endpoint({**merchant, "webhookURL": "nowhere"}, settings)
+        assert nowhere is not None
+        return self._opened(key, nowhere, now, fault=fault, is_there=False)
+
+    def _of_record(self, key: EndpointKey, record: Item | None, now: datetime) -> Known | None:
+        if record is None or not isinstance(record.get("url"), str):
+            return None
+        return self._opened(key, endpoint_in(record), now)
+
+    def _opened(
+        self,
+        key: EndpointKey,
+        endpoint: Endpoint,
+        now: datetime,
+        *,
+        fault: str | None = None,
+        is_there: bool = True,
+    ) -> Known:
+        signing_keys: tuple[SigningKey, ...] = ()
+        try:
+            signing_keys = tuple(
+                SigningKey.of(self._vault.open(secret.sealed))
+                for secret in endpoint.live_secrets(now)
+            )
+        except SecretUnreadable as error:
+            fault = str(error)
+        if fault is not None:
+            self._report(key, fault)
+        burst = RetrySchedule(first=self._settings.webhook_backoff)
+        return Known(
+            key,
+            endpoint,
+            signing_keys,
+            schedule=replace(burst, waits=endpoint.schedule),
+            read_at=now,
+            burst=burst,
+            secret_ids=tuple(secret.id for secret in endpoint.live_secrets(now)),
+            is_there=is_there,
+            fault=fault,
+            refused=self._refused(endpoint.url) if is_there else None,
+        )
+
+    def _refused(self, url: str) -> str | None:
+        try:
+            check_url(url, allow_http=bool(self._settings.webhook_networks))
+        except InvalidRequest as error:
+            return str(error)
+        return None
+
+    def _report(self, key: EndpointKey, fault: str) -> None:
+        """Once: many webhooks wait for the same secret."""
+        if key not in self._reported:
+            self._reported.add(key)
+            log.error(
+                "merchant=%s endpoint=%s: %s; its webhooks wait until that is mended", *key, fault
+            )

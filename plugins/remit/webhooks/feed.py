@@ -1,0 +1,81 @@
+"""Which webhooks are due, page by page over all shards, again and again as long as work comes."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from remit.clock import Clock, format_instant
+from remit.webhooks.reader import Reader
+
+PAGE = 100  # keys of one shard at a time
+_AFTER_WORK_SECONDS = 0.05
+_AFTER_NOTHING_SECONDS = 1.0
+
+
+class Feed:
+    """The due keys of some shards. A pass goes through all of them to their end.
+
+    The shards come in another order every time: deliverers that begin together meet seldom. Within
+    a shard the longest due come first.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        shards: Iterable[int],
+        clock: Clock,
+        monotonic: Callable[[], float],
+        shuffle: Callable[[list[int]], None] = random.shuffle,
+    ) -> None:
+        self._reader = reader
+        self._shards = list(shards)
+        self._clock = clock
+        self._monotonic = monotonic
+        self._shuffle = shuffle
+        self._keys: deque[str] = deque()
+        self._next: dict[int, Mapping[str, Any]] = {}
+        self._until = ""
+        self._next_pass_at = float("-inf")
+        self.dry = False
+        """Whether the last pass found nothing at all."""
+
+    async def take(self, limit: int) -> list[str]:
+        """Up to so many keys; none while the next pass is not due yet.
+
+        Raises:
+            StoreUnavailable: the index could not be read.
+        """
+        if not self._keys:
+            await self._refill()
+        return [self._keys.popleft() for _ in range(min(limit, len(self._keys)))]
+
+    def seconds_to_next_pass(self) -> float:
+        """How long `take` will have nothing new to look at; 0: it has."""
+        if self._keys or self._next:
+            return 0.0
+        return max(0.0, self._next_pass_at - self._monotonic())
+
+    async def _refill(self) -> None:
+        if self._next:
+            pages, self._next = self._next, {}
+            await self._query(pages)
+        elif self._monotonic() >= self._next_pass_at:
+            self._until = format_instant(self._clock())
+            self._shuffle(self._shards)
+            await self._query(dict.fromkeys(self._shards))
+            self.dry = not self._keys
+            wait = _AFTER_NOTHING_SECONDS if self.dry else _AFTER_WORK_SECONDS
+            self._next_pass_at = self._monotonic() + wait
+
+    async def _query(self, starts: Mapping[int, Mapping[str, Any] | None]) -> None:
+        pages = await asyncio.gather(
+            *(self._reader.due(shard, self._until, PAGE, start) for shard, start in starts.items())
+        )
+        for shard, page in zip(starts, pages, strict=True):
+            self._keys += page.keys
+            if page.next is not None:
+                self._next[shard] = page.next

@@ -1,0 +1,119 @@
+"""One lane per endpoint: what is claimed for it, how many requests are out, how fast it answers.
+
+A lane takes no more than it will send soon, so that an endpoint which hangs holds its own few
+places and nobody else's. What finds no place waits in the lane unclaimed, for a moment, if the lane
+moves fast enough; otherwise it is put off in the queue until about its turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+P = TypeVar("P")
+
+FIRST_ROOM = 4
+"""Claimed at once for an endpoint that has not answered yet in this process."""
+
+PARKING = timedelta(seconds=0.5)
+"""What waits unclaimed in a lane should be sent within this."""
+
+_PATIENCE = timedelta(seconds=5)  # then what is parked is put off: the lane is slower than it was
+_MIN_SPEED = 0.5  # answers per second that a lane is trusted with before it has shown any
+_FIRST_PUT_OFF = timedelta(seconds=1)
+_LAST_PUT_OFF = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class Parked(Generic[P]):
+    """What waits in a lane, unclaimed, and since when."""
+
+    item: P
+    since: datetime
+
+
+class Lane(Generic[T, P]):
+    """What one endpoint is sent by this process: claimed `T`s, and parked `P`s that are not. `spawn` starts a task and keeps it alive."""
+
+    def __init__(
+        self,
+        concurrency: int,
+        send: Callable[[T], Coroutine[Any, Any, None]],
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self.concurrency = concurrency
+        self.parked: deque[Parked[P]] = deque()
+        self.held = 0
+        """Claimed, or about to be, and without an outcome."""
+        self.answered = False
+        self._send = send
+        self._spawn = spawn
+        self._queue: deque[T] = deque()
+        self._running = 0
+        self._second = 0
+        self._answers = self._answers_before = 0  # in this second, and in the one before
+        self._put_off_to: datetime | None = None
+
+    @property
+    def speed(self) -> float:
+        """Answers per second."""
+        return max(self._answers, self._answers_before)
+
+    def room(self) -> int:
+        """How many more may be claimed for it now: what it answers in a quarter of a second."""
+        if not self.answered:
+            return FIRST_ROOM - self.held
+        return max(2 * self.concurrency, int(self.speed / 4)) - self.held
+
+    def parks(self) -> bool:
+        """Whether one more may wait here: at this speed it would be sent within `PARKING`."""
+        return len(self.parked) < self.speed * PARKING.total_seconds()
+
+    def put_off(self, now: datetime) -> datetime:
+        """When to look again at one that found no place: one after the other, at this speed."""
+        earliest = now + _FIRST_PUT_OFF
+        due_at = earliest if self._put_off_to is None else max(earliest, self._put_off_to)
+        self._put_off_to = min(
+            due_at + timedelta(seconds=1 / max(self.speed, _MIN_SPEED)), now + _LAST_PUT_OFF
+        )
+        return due_at
+
+    def overdue(self, now: datetime) -> Iterator[P]:
+        """Take out what has waited here for too long."""
+        while self.parked and now - self.parked[0].since >= _PATIENCE:
+            yield self.parked.popleft().item
+
+    def put(self, item: T) -> None:
+        """Send a claimed item when its turn comes."""
+        self._queue.append(item)
+        if self._running < self.concurrency:
+            self._running += 1
+            self._spawn(self._work())
+
+    def take_waiting(self) -> list[T]:
+        """Take out what is claimed and was not sent yet."""
+        waiting = list(self._queue)
+        self._queue.clear()
+        return waiting
+
+    def done(self, second: int, *, answered: bool) -> None:
+        """One of what was held has its outcome."""
+        self.held -= 1
+        if not answered:
+            return
+        self.answered = True
+        if second != self._second:
+            self._answers_before = self._answers if second == self._second + 1 else 0
+            self._second, self._answers = second, 0
+        self._answers += 1
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                await self._send(self._queue.popleft())
+        finally:
+            self._running -= 1

@@ -1,0 +1,310 @@
+"""What a deliverer writes about its webhooks: moves, each fenced, as data that `writer` writes.
+
+A claim demands the record as it was read. Every later move demands the claim's token, so that a
+deliverer which lost its lease changes nothing. Whatever takes a webhook out of the queue also takes
+away `waitingFor`, by which its merchant's queue is counted.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from remit.aws.items import Item
+from remit.clock import epoch_seconds, format_instant
+from remit.queue import queued
+from remit.webhooks.policy import Decision, Reason, Status
+from remit.webhooks.record import Webhook
+from remit.webhooks.sender import Outcome
+
+
+class Result(StrEnum):
+    """What became of one webhook in one try of the task; the keys of its summary."""
+
+    CLAIMED = "claimed"
+    """Not an end: it is being delivered."""
+    DELIVERED = "delivered"
+    KEPT = "kept"
+    """Tried again by the next try of this task."""
+    RELEASED = "released"
+    """Tried again by whoever polls after its next attempt is due."""
+    DEFERRED = "deferred"
+    """Not attempted, and due later: its endpoint is not to be asked now."""
+    PUT_BACK = "put_back"
+    """Not attempted, and due again: asked to stop, or the lease would not have lasted."""
+    EXPIRED = "expired"
+    SET_ASIDE = "set_aside"
+    """No attempt can help; the record says why."""
+    LOST = "lost"
+    """Another deliverer holds it; nothing was changed."""
+    UNRECORDED = "unrecorded"
+    """The store did not take the write; the webhook comes due when its lease ends."""
+    ERROR = "error"
+    """Something unexpected, which the log has; the webhook comes due when its lease ends."""
+
+
+Changes = dict[str, Any]
+"""Arguments of `Table.update_action` beside the key."""
+
+_HELD = "#claim = :held"
+_AS_READ = "#dueAt = :seen"
+_STATUS_AS_READ = "#dueAt = :seen AND #status = :status"
+_OUT_OF_QUEUE = ("claim", "dueShard", "dueAt", "nextRetry", "waitingFor")
+
+_SHORT_REASON_BYTES = 40
+"""So much of a reason takes the place of what leaves the record together with the queue."""
+
+_ENDS = {
+    Status.DELIVERED: Result.DELIVERED,
+    Status.EXPIRED: Result.EXPIRED,
+    Status.FAILED: Result.SET_ASIDE,
+}
+"""What it means that a webhook leaves the queue with a status."""
+
+
+@dataclass(slots=True)
+class Move:
+    """One conditional write of a record. `result` is what became of the webhook once it is done,
+    `attempt` the record of the attempt that goes with it, `short` the write after which the record
+    is no larger than before, for one that has no room for more."""
+
+    key: str
+    change: Changes
+    result: Result
+    attempt: Item | None = None
+    short: Changes | None = None
+    short_result: Result | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A queued record as it was read: what a move of one that is not claimed demands."""
+
+    key: str
+    due_at: str
+    status: Any
+    attempts: int | None
+    """None: there is no such number in it."""
+
+    @property
+    def condition(self) -> tuple[str, dict[str, Any]]:
+        """The record is as it was read: every claim moves `dueAt`, and the platform's own workers,
+        which know nothing of that, move the status."""
+        if not isinstance(self.status, str):
+            return _AS_READ, {"seen": self.due_at}
+        return _STATUS_AS_READ, {"seen": self.due_at, "status": self.status}
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """How long things are leased and kept."""
+
+    lease: timedelta
+    retention: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An attempt that was made: what came of it, what follows, and when it had ended."""
+
+    number: int
+    outcome: Outcome
+    decision: Decision
+    at: datetime
+
+
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+def claim(seen: Seen, token: str, now: datetime, lease: timedelta) -> Move:
+    """Claim a webhook, which begins an attempt."""
+    condition, values = seen.condition
+    attempts = (seen.attempts or 0) + 1
+    return Move(
+        seen.key,
+        {
+            "set": {"claim": token, "dueAt": format_instant(now + lease), "attempts": attempts},
+            "condition": condition,
+            "values": values,
+        },
+        Result.CLAIMED,
+        short=_unclaimable(seen),
+        short_result=Result.SET_ASIDE,
+    )
+
+
+def defer(seen: Seen, due_at: datetime) -> Move:
+    """Move a webhook that is not claimed to a later time, without an attempt."""
+    condition, values = seen.condition
+    return Move(
+        seen.key,
+        {
+            "set": {"dueAt": format_instant(due_at)},
+            "remove": ("claim",),
+            "condition": condition,
+            "values": values,
+        },
+        Result.DEFERRED,
+    )
+
+
+def set_aside(seen: Seen, decision: Decision, now: datetime, retention: timedelta) -> Move:
+    """Take a webhook that is not attempted out of the queue, with the reason."""
+    condition, values = seen.condition
+    return Move(
+        seen.key,
+        {
+            "set": _ended(decision, now, retention),
+            "remove": _OUT_OF_QUEUE,
+            "condition": condition,
+            "values": values,
+        },
+        _ENDS[decision.status],
+        short={
+            "set": _in_short(decision),
+            "remove": (*_OUT_OF_QUEUE, "responseBody", "lastError"),
+            "condition": condition,
+            "values": values,
+        },
+    )
+
+
+def drop(seen: Seen) -> Move:
+    """Take a webhook that someone else brought to its end out of the queue, as it is."""
+    condition, values = seen.condition
+    return Move(
+        seen.key,
+        {"remove": _OUT_OF_QUEUE, "condition": condition, "values": values},
+        Result.LOST,
+    )
+
+
+def put_back(key: str, token: str, due_at: datetime, *, attempts: int | None = None) -> Move:
+    """Give a claimed webhook back. With `attempts`, the attempt that the claim counted was not
+    made, and that is the number of those before it."""
+    changes: Changes = {"dueAt": format_instant(due_at)}
+    if attempts is not None:
+        changes["attempts"] = attempts
+    return Move(
+        key,
+        {"set": changes, "remove": ("claim",), "condition": _HELD, "values": {"held": token}},
+        Result.PUT_BACK,
+    )
+
+
+def outcome(webhook: Webhook, token: str, attempt: Attempt, times: Times, *, keeps: bool) -> Move:
+    """Record an attempt. A webhook that this deliverer `keeps` stays claimed until a lease after
+    its next attempt; any other one goes back to the queue, or leaves it."""
+    decision, changes = attempt.decision, _answered(attempt)
+    remove: tuple[str, ...] = ()
+    if decision.next_attempt is None:
+        changes |= _ended(decision, attempt.at, times.retention)
+        remove, became = _OUT_OF_QUEUE, _ENDS[decision.status]
+    elif keeps:
+        changes["dueAt"] = format_instant(decision.next_attempt + times.lease)
+        became = Result.KEPT
+    else:
+        changes["dueAt"] = changes["nextRetry"]
+        remove, became = ("claim",), Result.RELEASED
+    return Move(
+        webhook.id,
+        {"set": changes, "remove": remove, "condition": _HELD, "values": {"held": token}},
+        became,
+        attempt=_attempt_record(webhook, attempt, times.retention),
+        short=_outcome_in_short(token, attempt),
+        short_result=Result.RELEASED if became is Result.KEPT else became,
+    )
+
+
+def _attempt_record(webhook: Webhook, attempt: Attempt, retention: timedelta) -> Item:
+    outcome, next_attempt = attempt.outcome, attempt.decision.next_attempt
+    record = {
+        "webhookID": webhook.id,
+        "at": f"{format_instant(attempt.at)}#{attempt.number}",
+        "merchantID": webhook.merchant_id,
+        "endpointID": webhook.endpoint_id,
+        "attempt": attempt.number,
+        "durationMs": int(outcome.duration / _MILLISECOND),
+        "status": outcome.status or 0,
+        "errorClass": outcome.error or "",
+        "excerpt": outcome.excerpt,
+        "expiresAt": epoch_seconds(webhook.expires_at + retention),
+    }
+    if next_attempt is not None:
+        record["nextAttempt"] = format_instant(next_attempt)
+    return record
+
+
+def redelivery(key: str, now: datetime, due_at: datetime, expires_at: datetime) -> Changes:
+    """The attributes of a webhook that is put into the queue once more."""
+    return {
+        "status": Status.PENDING.value,
+        "updatedAt": format_instant(now),
+        "expiresAt": epoch_seconds(expires_at),
+        **queued(key, due_at),
+    }
+
+
+def _unclaimable(seen: Seen) -> Changes:
+    """Takes out of the queue what DynamoDB lets nobody claim: nothing more fits into the record
+    (400 KB), and what leaves it makes room for the reason."""
+    detail = "DynamoDB refuses its claim"
+    decision = Decision(Status.FAILED, reason=Reason.UNCLAIMABLE, detail=detail)
+    condition, values = seen.condition
+    return {
+        "set": _in_short(decision),
+        "remove": _OUT_OF_QUEUE,
+        "condition": condition,
+        "values": values,
+    }
+
+
+def _answered(attempt: Attempt) -> Changes:
+    """What an attempt changes in the record. The answer's body is in the attempt's own record: here
+    every later write would bill it again."""
+    at, decision = format_instant(attempt.at), attempt.decision
+    changes: Changes = {
+        "status": decision.status.value,
+        "lastAttempt": at,
+        "updatedAt": at,
+        "responseCode": attempt.outcome.status or 0,
+        "lastError": attempt.outcome.error or "",
+    }
+    if decision.next_attempt is not None:
+        changes["nextRetry"] = format_instant(decision.next_attempt)
+    return changes
+
+
+def _ended(decision: Decision, now: datetime, retention: timedelta) -> Changes:
+    """It is kept for a while after its end; a dead letter with the reason."""
+    ended: Changes = {
+        "status": decision.status.value,
+        "updatedAt": format_instant(now),
+        "expiresAt": epoch_seconds(now + retention),
+    }
+    if decision.reason is not None:
+        ended |= {"reasonCode": decision.reason.value, "reason": decision.detail}
+    return ended
+
+
+def _outcome_in_short(token: str, attempt: Attempt) -> Changes:
+    """The payload of a foreign record may leave no room for more. The claim goes, so it is not
+    kept."""
+    decision = attempt.decision
+    changes = _in_short(decision) | {"responseCode": attempt.outcome.status or 0}
+    remove = ["claim", "nextRetry", "responseBody", "lastError"]
+    if decision.next_attempt is not None:
+        changes["dueAt"] = format_instant(decision.next_attempt)
+    else:
+        remove = [*_OUT_OF_QUEUE, "responseBody", "lastError"]
+    return {"set": changes, "remove": remove, "condition": _HELD, "values": {"held": token}}
+
+
+def _in_short(decision: Decision) -> Changes:
+    changes: Changes = {"status": decision.status.value}
+    if decision.reason is not None:
+        short = decision.detail.encode()[:_SHORT_REASON_BYTES]
+        changes["reason"] = short.decode(errors="ignore")
+    return changes
