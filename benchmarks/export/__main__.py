@@ -29,8 +29,9 @@ from benchmarks.export.bars import (
 )
 from benchmarks.export.bench import QUICK, Bench, Plan
 from benchmarks.export.fanout import fan_out
-from benchmarks.export.processes import OWN_PYTHON, PEERS_PYTHON, pin, stand_ins
+from benchmarks.export.processes import PEERS_PYTHON, stand_ins
 from benchmarks.figures import Figure, report
+from benchmarks.processes import OWN_PYTHON, pin
 
 PARTITION = {"bytes_per_second": PARTITION_BYTES_PER_SECOND, "latency_seconds": 0.005}
 

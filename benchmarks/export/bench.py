@@ -10,9 +10,10 @@ from typing import Any
 
 from benchmarks.export.checks import check_done
 from benchmarks.export.fanout import FanOut
-from benchmarks.export.processes import OWN_PYTHON, StandIns, run
+from benchmarks.export.processes import StandIns, run
 from benchmarks.export.subjects.measuring import Done, Measured, Parameters
 from benchmarks.figures import BenchmarkFailed
+from benchmarks.processes import OWN_PYTHON
 
 MILLION = 1_000_000
 

@@ -1,6 +1,6 @@
 """How every subject is told what to do, and how it tells what that took.
 
-Nothing of the project is imported here: a peer runs in an environment of its own.
+Nothing is imported here that needs a package: a peer runs in an environment of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from typing import Any
 
+from benchmarks.processes import READY
+
 TABLE = "Payments"
 INDEX = "gsi-merchant-created"
 MERCHANT = "merchant-000001"
 BUCKET = "remit-exports"
 FIRST_DAY, LAST_DAY = "2026-01-01", "2026-01-31"
-
-READY = b"ready\n"
-"""What a subject prints when it has made its imports; it begins when it is sent a line."""
 
 UNSIGNED_BODIES = {"payload_signing_enabled": False}
 """botocore's setting for S3: over TLS, as in real life, it does not sign bodies. The stand-ins
