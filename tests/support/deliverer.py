@@ -9,11 +9,9 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 
-from remit.queue import SHARDS
 from remit.services import Services
 from remit.settings import Settings
 from remit.stop import stop_on_sigterm
-from remit.webhooks.chunk import Chunk
 from remit.webhooks.delivery import Report, deliver
 from tests.support.aws import REGION, aws_at
 
@@ -32,9 +30,8 @@ def short_lease_services(endpoint: str) -> Services:
 
 def deliver_due(services: Services) -> Report:
     """One try, and the last one: nothing is kept."""
-    chunk = Chunk.due(services.webhook_queue, 500, range(SHARDS), services.clock())
     with stop_on_sigterm(services.settings.grace) as stop:
-        return deliver(services, chunk, stop, save=lambda _: None, last_try=True)
+        return deliver(services, stop, save=lambda _: None, last_try=True)
 
 
 if __name__ == "__main__":

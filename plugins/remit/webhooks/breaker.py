@@ -1,4 +1,4 @@
-"""The circuit breaker of one endpoint: when its failures mean that it is not to be asked for a while.
+"""The circuit breaker of one endpoint: when its failures mean that it is left alone for a while.
 
 closed ──failures──► open ──the period is over──► half-open ──a success──► closed
                        ▲                             │

@@ -1,4 +1,4 @@
-"""Claimed webhooks on their way: sent from the lane of their endpoint, and their outcomes recorded."""
+"""Claimed webhooks on their way: sent from the lanes of their endpoints, and recorded."""
 
 from __future__ import annotations
 
@@ -264,8 +264,7 @@ class Courier:
         for (opened, move), result in zip(written, results, strict=True):
             self.open.pop(move.key, None)
             self.counts[result] += 1
-            if result is Result.KEPT:
-                assert opened.next_attempt is not None
+            if result is Result.KEPT and opened.next_attempt is not None:
                 held = Held(move.key, opened.token, opened.next_attempt)
                 self.kept[move.key] = held
                 self._news.append(held)

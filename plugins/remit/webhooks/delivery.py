@@ -116,7 +116,15 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
     preparer = Preparer(reader, directory, settings, clock, rand)
     feed = Feed(reader, shards, clock, time.monotonic)
     async with wire, sender:
-        attempt = _Try(services, stop, feed, preparer, writer, courier, health)
+        attempt = _Try(
+            services,
+            stop,
+            feed=feed,
+            preparer=preparer,
+            writer=writer,
+            courier=courier,
+            health=health,
+        )
         return await attempt.run(chunk)
 
 
@@ -127,6 +135,7 @@ class _Try:
         self,
         services: Services,
         stop: Stop,
+        *,
         feed: Feed,
         preparer: Preparer,
         writer: Writer,

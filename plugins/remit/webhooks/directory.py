@@ -152,12 +152,13 @@ class Directory:
         if has_unreadable_secret(merchant):
             kind = type(merchant["webhookSecret"]).__name__
             fault = f"webhookSecret is {kind} and not text, as Remit reads it"
-        endpoint = default_endpoint(merchant, settings)
-        if endpoint is not None:
-            return self._opened(key, endpoint, now, fault=fault)
-        nowhere = default_endpoint({**merchant, "webhookURL": "nowhere"}, settings)
-        assert nowhere is not None
-        return self._opened(key, nowhere, now, fault=fault, is_there=False)
+        # Without a URL it is still what signs the platform's own records, which have one each.
+        is_there = default_endpoint(merchant, settings) is not None
+        url = {} if is_there else {"webhookURL": "nowhere"}
+        endpoint = default_endpoint({**merchant, **url}, settings)
+        if endpoint is None:
+            return None
+        return self._opened(key, endpoint, now, fault=fault, is_there=is_there)
 
     def _of_record(self, key: EndpointKey, record: Item | None, now: datetime) -> Known | None:
         if record is None or not isinstance(record.get("url"), str):

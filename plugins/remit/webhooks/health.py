@@ -208,8 +208,10 @@ class HealthBook:
             health.disabled = True
             return [HealthWrite(key, disable=reason)]
         changed, health.changed = health.changed, False
-        if health.breaker.open_until is not None:
-            return [self._opened(key, health), *self._failing(key, health)] if changed else []
+        if (until := health.breaker.open_until) is not None:
+            return (
+                [self._opened(key, health, until), *self._failing(key, health)] if changed else []
+            )
         if health.succeeded and (changed or self._success_is_due(health, now)):
             health.written_at = now
             return [self._success(key, health, now)]
@@ -236,10 +238,9 @@ class HealthBook:
         health.record |= {"lastSuccessAt": at, "secretsUsed": used}
         return HealthWrite(key, {"lastSuccessAt": at, "secretsUsed": used}, _HEALTH, _is_there(key))
 
-    def _opened(self, key: EndpointKey, health: _Health) -> HealthWrite:
-        assert health.breaker.open_until is not None
+    def _opened(self, key: EndpointKey, health: _Health, until: datetime) -> HealthWrite:
         changes = {
-            "breakerOpenUntil": format_instant(health.breaker.open_until),
+            "breakerOpenUntil": format_instant(until),
             "breakerOpens": health.breaker.opens,
         }
         health.record = {**health.record, **changes}

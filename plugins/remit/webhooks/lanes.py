@@ -37,7 +37,8 @@ class Parked(Generic[P]):
 
 
 class Lane(Generic[T, P]):
-    """What one endpoint is sent by this process: claimed `T`s, and parked `P`s that are not. `spawn` starts a task and keeps it alive."""
+    """What one endpoint is sent by this process: claimed `T`s, and parked `P`s that are not.
+    `spawn` starts a task and keeps it alive."""
 
     def __init__(
         self,

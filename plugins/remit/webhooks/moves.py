@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant
 from remit.queue import queued
@@ -78,8 +80,7 @@ class Move:
     short_result: Result | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(msgspec.Struct, frozen=True):
     """A queued record as it was read: what a move of one that is not claimed demands."""
 
     key: str
@@ -105,8 +106,7 @@ class Times:
     retention: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """An attempt that was made: what came of it, what follows, and when it had ended."""
 
     number: int

@@ -1,5 +1,5 @@
-"""From keys to what is to be done: webhooks that are ready to be claimed and sent, and moves of those
-that are not to be attempted now, or ever."""
+"""From keys to what is to be done: webhooks that are ready to be claimed and sent, and moves of
+those that are not to be attempted now, or ever."""
 
 from __future__ import annotations
 
@@ -125,8 +125,6 @@ class Preparer:
         seen = Seen(key, item["dueAt"], item.get("status"), attempts if counted else None)
         try:
             webhook = read_record(item, self._settings.webhook_lifetime)
-            if webhook.event_id is not None and len(webhook.event_id.encode()) > MAX_KEY_BYTES:
-                raise Unsendable("eventID is longer than a key can be")
         except Unsendable as error:
             done.append(self._set_aside(seen, Reason.UNREADABLE, error.reason))
         except Exception as error:
@@ -134,7 +132,10 @@ class Preparer:
             detail = f"it cannot be read: {type(error).__name__}"
             done.append(self._set_aside(seen, Reason.UNREADABLE, detail))
         else:
-            return seen, webhook
+            if webhook.event_id is None or len(webhook.event_id.encode()) <= MAX_KEY_BYTES:
+                return seen, webhook
+            detail = "eventID is longer than a key can be"
+            done.append(self._set_aside(seen, Reason.UNREADABLE, detail))
         return None
 
     def _judge(self, seen: Seen, webhook: Webhook, prepared: Prepared) -> None:
@@ -144,7 +145,7 @@ class Preparer:
         elif webhook.expires_at <= self._clock():
             prepared.moves.append(self._end(seen, expired(webhook.attempts)))
         elif known is not None and known.fault is not None:
-            prepared.moves.append(moves.defer(seen, self._later(webhook)))
+            prepared.moves.append(moves.defer(seen, self._later(webhook, known)))
         elif (refusal := self._refusal(webhook, known)) is not None:
             prepared.moves.append(self._set_aside(seen, *refusal))
         elif known is not None:
@@ -171,13 +172,10 @@ class Preparer:
             return str(error)
         return None
 
-    def _later(self, webhook: Webhook) -> datetime:
+    def _later(self, webhook: Webhook, known: Known) -> datetime:
         """When to look again at a webhook that waits for a mended deployment: after as long as it
         has waited already, within the bounds of the schedule's tail."""
-        now = self._clock()
-        known = self._directory.find((webhook.merchant_id, webhook.endpoint_id))
-        assert known is not None
-        schedule = known.schedule
+        now, schedule = self._clock(), known.burst
         waited = now - (webhook.expires_at - self._settings.webhook_lifetime)
         wait = min(max(waited, schedule.tail), schedule.tail_cap)
         return min(now + schedule.lengthened(wait, self._random()), webhook.expires_at)

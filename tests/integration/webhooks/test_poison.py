@@ -13,10 +13,8 @@ import pytest
 
 from remit.clock import format_instant, parse_instant
 from remit.errors import RecordRefused
-from remit.queue import SHARDS
 from remit.services import Services
 from remit.stop import Stop
-from remit.webhooks.chunk import Chunk
 from remit.webhooks.delivery import deliver
 from tests.support.clock import ManualClock
 from tests.support.webhooks import (
@@ -42,10 +40,7 @@ def receiver() -> Iterator[Receiver]:
 
 
 def one_try(services: Services) -> dict[str, int]:
-    chunk = Chunk.due(services.webhook_queue, 500, range(SHARDS), services.clock())
-    return deliver(
-        services, chunk, Stop(), save=lambda _: None, last_try=True, rand=lambda: 0.0
-    ).counts
+    return deliver(services, Stop(), save=lambda _: None, last_try=True, rand=lambda: 0.0).counts
 
 
 def record(services: Services, key: str) -> dict[str, Any]:
