@@ -10,49 +10,46 @@
 | `webhook-signature`   | `v1,` + base64 HMAC-SHA256(key, `{id}.{timestamp}.{body}`)         |
 
 The second three are those of https://github.com/standard-webhooks/standard-webhooks, so that a
-receiver can verify with a library that it already has. While an endpoint has several live secrets,
-`webhook-signature` has a `v1,` for each, the newest first, with spaces between them; with a signing
-key of the deployment there is a `v1a,` (Ed25519) as well. `X-Webhook-Signature` has room for one:
-it is made with the oldest live secret, so that a receiver which knows no other still works until
-that one ends.
+receiver can verify with a library that it already has. The key is the bytes behind `whsec_` +
+base64; a secret of another form is its own UTF-8 bytes.
+
+`webhook-signature` has one `v1,` for each live secret, the newest first, and with a signing key of
+the deployment a `v1a,` + base64 Ed25519 of the same bytes; spaces stand between them.
+
+`X-Webhook-Signature` has room for one signature: it is made with the **oldest** live secret. A
+receiver that knows nothing of a rotation keeps working until the overlap ends; one that has the new
+secret already reads `webhook-signature`, which has both.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
 import hmac
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from remit.errors import ConfigurationError, FieldError, InvalidRequest, SecretUnreadable
 
-from remit.errors import ConfigurationError, FieldError, InvalidRequest, RemitError
+if TYPE_CHECKING:  # not every deployment has a signing key
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-TOLERANCE = timedelta(minutes=5)
-"""How far a signature's timestamp may be from the receiver's clock (Standard Webhooks)."""
+RandomBytes = Callable[[int], bytes]
+"""Returns so many random bytes."""
 
-KEY_BYTES = (24, 64)
-"""The least and the most bytes of a secret (Standard Webhooks)."""
+MIN_KEY_BYTES = 24
+MAX_KEY_BYTES = 64
+"""Bounds of a secret's key (Standard Webhooks: 192 to 512 bits)."""
 
+PUBLIC_KEY = "whpk_"
 _SECRET = "whsec_"  # noqa: S105 - these mark what kind of key follows, and are none
 _SIGNING_KEY = "whsk_"
-_PUBLIC_KEY = "whpk_"
-_UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
-_PLAIN = ("X-Webhook-ID", "X-Webhook-Timestamp", "X-Webhook-Signature")
-_STANDARD = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
-
-class SignatureInvalid(RemitError):
-    """A request that must not be trusted. `reason` says what was wrong and holds no secret."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+_NEW_KEY_BYTES = 32  # as long as the hash: more adds no strength
+_SEED_BYTES = 32
+_PLAIN_SECRET = re.compile(r"[!-~]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +62,28 @@ class SigningKey:
 
     @classmethod
     def of(cls, secret: str) -> SigningKey:
-        """From the secret as the merchant has it."""
-        return cls(secret.encode(), _standard_key(secret))
+        """From the secret as the merchant has it.
+
+        Raises:
+            SecretUnreadable: it is empty, so that anybody could sign with it.
+        """
+        if secret in {"", _SECRET}:
+            raise SecretUnreadable("a secret is empty: anybody could sign with it")
+        plain = secret.encode("utf-8", "surrogatepass")
+        key = from_base64(secret.removeprefix(_SECRET)) if secret.startswith(_SECRET) else None
+        return cls(plain, key or plain)
+
+    def plain_signature(self, dated: bytes) -> str:
+        """The value of `X-Webhook-Signature` for `{timestamp}.{body}`."""
+        return "sha256=" + hmac.digest(self.plain, dated, "sha256").hex()
+
+    def standard_signature(self, content: bytes) -> str:
+        """A signature in `webhook-signature` for `{id}.{timestamp}.{body}`."""
+        return "v1," + to_base64(hmac.digest(self.standard, content, "sha256"))
 
 
 class Signer:
-    """Signs deliveries. `signing_key` (`whsk_…`) adds `v1a` signatures.
+    """Signs deliveries. `signing_key` (`whsk_…`) adds a `v1a` signature.
 
     Raises:
         ConfigurationError: it is not an Ed25519 key.
@@ -85,177 +98,115 @@ class Signer:
         """The six headers of one attempt; `timestamp` is in Unix seconds, `keys` has at least one,
         the oldest first."""
         seconds = str(timestamp)
-        signed = f"{webhook_id}.{seconds}.".encode() + body
-        signatures = [_v1(key, signed) for key in reversed(keys)]
+        dated = dated_content(seconds, body)
+        content = named_content(webhook_id, dated)
+        signatures = [key.standard_signature(content) for key in reversed(keys)]
         if self._private is not None:
-            signatures.append(f"v1a,{base64.b64encode(self._private.sign(signed)).decode()}")
+            signatures.append("v1a," + to_base64(self._private.sign(content)))
         return {
             "X-Webhook-ID": webhook_id,
             "X-Webhook-Timestamp": seconds,
-            "X-Webhook-Signature": _sha256(keys[0], f"{seconds}.".encode() + body),
+            "X-Webhook-Signature": keys[0].plain_signature(dated),
             "webhook-id": webhook_id,
             "webhook-timestamp": seconds,
             "webhook-signature": " ".join(signatures),
         }
 
 
-def verify(
-    headers: Mapping[str, str],
-    body: bytes,
-    secret: str | Sequence[str],
-    *,
-    now: datetime,
-    tolerance: timedelta = TOLERANCE,
-    public_key: str | None = None,
-) -> str:
-    """Check a received webhook and return its id, by which a receiver knows it from a repetition.
-
-    `body` is the request's body as received, before any parsing; `secret` one secret, or several
-    while one takes another's place. With `public_key` (`whpk_…`) a `v1a` signature counts too. The
-    names match in any case. Either set of headers is enough. Where both are there, they must agree, and
-    Standard Webhooks' decide, as they have a signature for every live secret.
-
-    Raises:
-        SignatureInvalid: the request is not from the holder of a secret, or too old or too new.
-    """
-    received = _lower(headers)
-    present = [names for names in (_STANDARD, _PLAIN) if any(n.lower() in received for n in names)]
-    if not present:
-        raise SignatureInvalid("there is no signature header")
-    values = [_values(names, received) for names in present]
-    if len({(webhook_id, timestamp) for webhook_id, timestamp, _ in values}) > 1:
-        raise SignatureInvalid("the two ids or the two timestamps differ")
-    webhook_id, timestamp, signature = values[0]
-    keys = [SigningKey.of(each) for each in ([secret] if isinstance(secret, str) else secret)]
-    if present[0] is _STANDARD:
-        signed = f"{webhook_id}.{timestamp}.".encode("utf-8", "surrogatepass") + body
-        genuine = _any_equal(signature, [_v1(key, signed) for key in keys])
-        if public_key is not None:
-            genuine |= _any_signed(signature, signed, _public_key(public_key))
-    else:
-        signed = f"{timestamp}.".encode() + body
-        genuine = _any_equal(signature, [_sha256(key, signed) for key in keys])
-    if not genuine:
-        raise SignatureInvalid(f"{present[0][2]} does not match")
-    if abs(now.timestamp() - int(timestamp)) > tolerance.total_seconds():
-        raise SignatureInvalid("the timestamp is outside the tolerance")
-    return webhook_id
+def dated_content(timestamp: str, body: bytes) -> bytes:
+    """What the platform's own service signs."""
+    return timestamp.encode() + b"." + body
 
 
-def new_secret(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
+def named_content(webhook_id: str, dated: bytes) -> bytes:
+    """What Standard Webhooks signs."""
+    return webhook_id.encode("utf-8", "surrogatepass") + b"." + dated
+
+
+def new_secret(random_bytes: RandomBytes = secrets.token_bytes) -> str:
     """A fresh secret of 32 random bytes, as Standard Webhooks writes it."""
-    return _SECRET + base64.b64encode(random_bytes(32)).decode()
+    return _SECRET + to_base64(random_bytes(_NEW_KEY_BYTES))
 
 
 def check_secret(secret: str) -> None:
-    """Refuse a secret that is too short to be one, or that no library takes.
+    """Refuse a secret that a merchant brings and that is none. No message shows it.
 
     Raises:
-        InvalidRequest: it is not `whsec_` and base64 of 24 to 64 bytes.
+        InvalidRequest: it is neither `whsec_` and base64 of 24 to 64 bytes, nor text of so many
+            printable ASCII characters.
     """
-    fault = None
-    if not secret.startswith(_SECRET):
-        fault = f"it does not begin with {_SECRET}"
-    elif (key := _decoded(secret.removeprefix(_SECRET))) is None:
-        fault = f"what follows {_SECRET} is not base64"
-    elif not KEY_BYTES[0] <= len(key) <= KEY_BYTES[1]:
-        fault = f"it has {len(key)} bytes"
-    if fault is not None:
-        allowed = f"{_SECRET} and the base64 of {KEY_BYTES[0]} to {KEY_BYTES[1]} random bytes"
+    if (fault := _fault(secret)) is not None:
+        sizes = f"{MIN_KEY_BYTES} to {MAX_KEY_BYTES}"
+        allowed = (
+            f"{_SECRET} and the base64 of {sizes} random bytes, "
+            f"or {sizes} printable ASCII characters without spaces"
+        )
         raise InvalidRequest(FieldError("secret", fault, allowed))
 
 
-def new_signing_key(random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> str:
-    """A fresh key for `v1a` signatures."""
-    return _SIGNING_KEY + base64.b64encode(random_bytes(32)).decode()
+def _fault(secret: str) -> str | None:
+    if secret.startswith((_SIGNING_KEY, PUBLIC_KEY)):
+        return "it is an Ed25519 key and not a secret that both sides share"
+    size = len(secret)
+    if secret.startswith(_SECRET):
+        text = secret.removeprefix(_SECRET)
+        key = from_base64(text)
+        # Libraries differ in what else they let through, and in what they make of it.
+        if key is None or to_base64(key) != text:
+            return f"what follows {_SECRET} is not base64 (with its padding)"
+        size = len(key)
+    elif _PLAIN_SECRET.fullmatch(secret) is None:
+        return "it has spaces, or characters that are not printable ASCII"
+    if not MIN_KEY_BYTES <= size <= MAX_KEY_BYTES:
+        return f"its key has {size} bytes"
+    return None
+
+
+def new_signing_key(random_bytes: RandomBytes = secrets.token_bytes) -> str:
+    """A fresh Ed25519 key for `v1a` signatures: the private key, then the public one, as libsodium
+    and Go write it."""
+    private = _private(random_bytes(_SEED_BYTES))
+    pair = private.private_bytes_raw() + private.public_key().public_bytes_raw()
+    return _SIGNING_KEY + to_base64(pair)
 
 
 def public_key_of(signing_key: str) -> str:
-    """The key that receivers verify `v1a` signatures with.
+    """The key (`whpk_…`) that receivers verify `v1a` signatures with.
 
     Raises:
         ConfigurationError: it is not an Ed25519 key.
     """
-    public = _private_key(signing_key).public_key().public_bytes_raw()
-    return _PUBLIC_KEY + base64.b64encode(public).decode()
-
-
-def _v1(key: SigningKey, signed: bytes) -> str:
-    return "v1," + base64.b64encode(hmac.digest(key.standard, signed, "sha256")).decode()
-
-
-def _sha256(key: SigningKey, signed: bytes) -> str:
-    return "sha256=" + hmac.digest(key.plain, signed, "sha256").hex()
-
-
-def _any_equal(signature: str, expected: Sequence[str]) -> bool:
-    """Every signature is compared with every one that would be right, in constant time, whatever
-    the outcome of the others."""
-    candidates = [each.encode("utf-8", "surrogatepass") for each in signature.split(" ")]
-    matches = [hmac.compare_digest(c, e.encode()) for c in candidates for e in expected]
-    return any(matches)
-
-
-def _any_signed(signature: str, signed: bytes, key: Ed25519PublicKey) -> bool:
-    for each in signature.split(" "):
-        version, _, text = each.partition(",")
-        candidate = _decoded(text) if version == "v1a" else None
-        if candidate is not None:
-            try:
-                key.verify(candidate, signed)
-            except InvalidSignature:
-                continue
-            return True
-    return False
-
-
-def _values(names: tuple[str, str, str], received: Mapping[str, str]) -> tuple[str, str, str]:
-    for name in names:
-        if not received.get(name.lower()):
-            raise SignatureInvalid(f"the header {name} is missing")
-    webhook_id, timestamp, signature = (received[name.lower()] for name in names)
-    if _UNIX_SECONDS.fullmatch(timestamp) is None:
-        raise SignatureInvalid(f"{names[1]} is not a number of seconds")
-    return webhook_id, timestamp, signature
-
-
-def _lower(headers: Mapping[str, str]) -> dict[str, str]:
-    lowered: dict[str, str] = {}
-    for name, value in headers.items():
-        if name.lower() in lowered:
-            raise SignatureInvalid(f"the header {name} is there twice")
-        lowered[name.lower()] = value
-    return lowered
-
-
-def _standard_key(secret: str) -> bytes:
-    """The bytes behind `whsec_` + base64; any other secret is its own UTF-8 bytes."""
-    if not secret.startswith(_SECRET):
-        return secret.encode()
-    return _decoded(secret.removeprefix(_SECRET)) or secret.encode()
+    return PUBLIC_KEY + to_base64(_private_key(signing_key).public_key().public_bytes_raw())
 
 
 def _private_key(text: str) -> Ed25519PrivateKey:
-    key = _decoded(text.removeprefix(_SIGNING_KEY)) if text.startswith(_SIGNING_KEY) else None
-    # The private key alone (32 bytes), or followed by the public one, as libsodium has it.
-    if key is None or len(key) not in {32, 64}:
-        raise ConfigurationError(
-            f"REMIT_WEBHOOK_SIGNING_KEY must be {_SIGNING_KEY} and the base64 of an Ed25519 key"
-        )
-    return Ed25519PrivateKey.from_private_bytes(key[:32])
+    key = from_base64(text.removeprefix(_SIGNING_KEY)) if text.startswith(_SIGNING_KEY) else None
+    if key is not None and len(key) in {_SEED_BYTES, 2 * _SEED_BYTES}:
+        private = _private(key[:_SEED_BYTES])
+        # Private key alone, or followed by the public one, which then has to be its own.
+        if private.public_key().public_bytes_raw().startswith(key[_SEED_BYTES:]):
+            return private
+    raise ConfigurationError(
+        f"REMIT_WEBHOOK_SIGNING_KEY must be {_SIGNING_KEY} and the base64 of an Ed25519 key; make "
+        "one with: python -c "
+        "'from remit.webhooks.signing import new_signing_key as new; print(new())'"
+    )
 
 
-def _public_key(text: str) -> Ed25519PublicKey:
-    key = _decoded(text.removeprefix(_PUBLIC_KEY))
-    if not text.startswith(_PUBLIC_KEY) or key is None or len(key) != 32:
-        raise ConfigurationError(
-            f"a public key is {_PUBLIC_KEY} and the base64 of the 32 bytes of an Ed25519 key"
-        )
-    return Ed25519PublicKey.from_public_bytes(key)
+def _private(seed: bytes) -> Ed25519PrivateKey:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    return Ed25519PrivateKey.from_private_bytes(seed)
 
 
-def _decoded(text: str) -> bytes | None:
+def to_base64(data: bytes) -> str:
+    """Base64 with its padding (RFC 4648, section 4)."""
+    return binascii.b2a_base64(data, newline=False).decode()
+
+
+def from_base64(text: str) -> bytes | None:
+    """The bytes behind base64, with or without its padding; None: it is not base64."""
     try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        return binascii.a2b_base64(text + "=" * (-len(text) % 4), strict_mode=True)
+    except ValueError:  # binascii.Error is one, and so is text that is not ASCII
         return None
