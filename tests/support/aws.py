@@ -27,7 +27,7 @@ def aws_at(endpoint: str, s3: str | None = None) -> Aws:
     anywhere else."""
     session = botocore.session.Session()
     session.set_credentials("testing", "testing")
-    return Aws(session, REGION, {"dynamodb": endpoint, "s3": s3 or endpoint})
+    return Aws(session, REGION, {"dynamodb": endpoint, "kms": endpoint, "s3": s3 or endpoint})
 
 
 def empty_tables(endpoint: str) -> Aws:

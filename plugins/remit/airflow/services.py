@@ -9,7 +9,7 @@ from remit.aws.session import FOR_TASKS, Aws, Patience, store_errors
 from remit.services import Services
 from remit.settings import Settings
 
-_SERVICES = ("dynamodb", "s3")
+_SERVICES = ("dynamodb", "kms", "s3")
 
 
 def services(patience: Patience = FOR_TASKS) -> Services:

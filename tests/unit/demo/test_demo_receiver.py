@@ -15,7 +15,7 @@ import requests
 
 from demo.loopback import loopback
 from demo.receiver import BadSignature, Receiver, verify
-from remit.webhooks import signing
+from tests.support.signatures import signed_headers
 
 NOW = 1_770_000_000
 ENCODED = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
@@ -44,7 +44,7 @@ def test_right_signatures_pass(secret: str) -> None:
 
 @pytest.mark.parametrize("secret", SECRETS)
 def test_what_remit_signs_passes(secret: str) -> None:
-    verify(signing.headers("wh-9", NOW, BODY, secret), BODY, secret, NOW)
+    verify(signed_headers("wh-9", NOW, BODY, secret), BODY, secret, NOW)
 
 
 def test_header_names_match_in_any_case() -> None:

@@ -17,8 +17,9 @@ from remit.errors import ConfigurationError
 from remit.exports.links import Link
 from remit.exports.request import COMPRESSIONS, FORMATS, MIN_SPLIT_ROWS, ExportRequest
 from remit.settings import Settings
-from remit.webhooks import SignatureInvalid, signing
+from remit.webhooks import SignatureInvalid
 from tests.support.exports import REPORTS
+from tests.support.signatures import signed_headers
 from tests.unit.project.documents import REPOSITORY, Document, names
 
 DOCUMENT = Document("README.md")
@@ -45,6 +46,8 @@ ACTIONS = {
     "list_multipart_uploads": {"s3:ListBucketMultipartUploads"},
     "generate_presigned_url": {"s3:GetObject"},
     "delete_objects": {"s3:DeleteObject"},
+    "encrypt": {"kms:Encrypt"},
+    "decrypt": {"kms:Decrypt"},
 }
 """Call of a client to the permissions that it takes."""
 
@@ -123,16 +126,16 @@ def test_the_token_variables_are_those_without_which_the_hook_refuses() -> None:
 def test_the_receiver_of_the_readme_knows_a_genuine_webhook_from_a_forged_one() -> None:
     is_genuine, body, secret = DOCUMENT.function("is_genuine"), b'{"id":"evt-1"}', "a secret"
     now = int(datetime.now(UTC).timestamp())
-    headers = signing.headers("wh-1", now, body, secret)
+    headers = signed_headers("wh-1", now, body, secret)
     assert is_genuine(headers, body, secret)
     assert not is_genuine(headers, body + b" ", secret)
     assert not is_genuine(headers, body, "another")
-    assert not is_genuine(signing.headers("wh-1", now - 301, body, secret), body, secret)
+    assert not is_genuine(signed_headers("wh-1", now - 301, body, secret), body, secret)
 
 
 def test_the_receiver_with_remit_returns_the_id_or_says_what_is_wrong() -> None:
     webhook_id, body, secret = DOCUMENT.function("webhook_id"), b"{}", "a secret"
-    headers = signing.headers("wh-1", int(datetime.now(UTC).timestamp()), body, secret)
+    headers = signed_headers("wh-1", int(datetime.now(UTC).timestamp()), body, secret)
     assert webhook_id(headers, body, secret) == "wh-1"
     with pytest.raises(SignatureInvalid):
         webhook_id(headers, body, "another")
