@@ -13,6 +13,7 @@ RemitError
 │   ├── StoreUnavailable        DynamoDB or S3 did not answer, or asked to slow down
 │   ├── TriggerUnavailable      Airflow did not take the run
 │   ├── OutOfRoom               memory and the disk for spilling are full on this worker
+│   ├── QueueFull               so many webhooks of a merchant wait that no more are taken
 │   └── Interrupted             asked to stop (SIGTERM) before the work was done
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
@@ -24,6 +25,7 @@ RemitError
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 class RemitError(Exception):
@@ -100,6 +102,28 @@ class TriggerUnavailable(Transient):
 
 class OutOfRoom(Transient):
     """Memory and the disk for what does not fit into it are full; another worker may have room."""
+
+
+class QueueFull(Transient):
+    """So many webhooks of a merchant wait for delivery that no more are taken: back-pressure.
+
+    Nothing was written. `count` is how many wait, as far as they were counted, `more` how many were
+    to join them, and `retry_after` when it is worth asking again at the earliest.
+    """
+
+    def __init__(
+        self, merchant_id: str, *, limit: int, count: int, more: int, retry_after: timedelta
+    ) -> None:
+        super().__init__(
+            f"{count} webhooks of merchant {merchant_id!r} wait for delivery: {more} more would go "
+            f"beyond the limit of {limit}. Publish again after "
+            f"{retry_after.total_seconds():.0f} seconds or more"
+        )
+        self.merchant_id = merchant_id
+        self.limit = limit
+        self.count = count
+        self.more = more
+        self.retry_after = retry_after
 
 
 class Interrupted(Transient):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from remit.aws.table import Table
 from tests.conformance.backends import Backend
 from tests.conformance.tables import create_table, error_code, index, n, s
 
@@ -157,6 +158,24 @@ def test_count_has_no_items(dynamodb: Any, readings: str) -> None:
     )
     assert answer["Count"] == 10
     assert "Items" not in answer
+
+
+def test_a_table_counts_over_pages_and_no_further_than_it_is_told(
+    dynamodb: Any, unique: Unique
+) -> None:
+    name = create_table(dynamodb, unique("large"), "id", indexes=(index("by-kind", "kind"),))
+    for number in range(12):  # twice a page of a megabyte, and more
+        item = {"id": s(f"id-{number}"), "kind": s("large"), "note": s("x" * 200_000)}
+        dynamodb.put_item(TableName=name, Item=item)
+    dynamodb.put_item(TableName=name, Item={"id": s("other"), "kind": s("small")})
+    table = Table(dynamodb, name)
+
+    def count(most: int) -> int:
+        return table.count("#kind = :kind", {"kind": "large"}, index="by-kind", most=most)
+
+    assert [count(most) for most in (1, 11, 12, 13, 1000)] == [1, 11, 12, 12, 12]
+    assert table.count("#id = :id", {"id": "other"}, most=5) == 1
+    assert table.count("#id = :id", {"id": "none"}, most=5) == 0
 
 
 def test_a_projection_picks_attributes(dynamodb: Any, readings: str) -> None:

@@ -162,7 +162,8 @@ class Table(Generic[K]):
         *,
         set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
         remove: Iterable[str] = (),
-        add: Mapping[str, int | frozenset[int]] | None = None,
+        add: Mapping[str, int | frozenset[int] | frozenset[str]] | None = None,
+        delete: Mapping[str, frozenset[int] | frozenset[str]] | None = None,
         condition: str,
         values: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
@@ -170,12 +171,14 @@ class Table(Generic[K]):
 
         Every update is conditional: at the least `attribute_exists(#id)`, so that none creates a
         record by accident. A dotted name in `set` is a path into a map that the record has already:
-        `{"progress.3": ...}` sets the entry `3` of `progress` and leaves its others alone.
+        `{"progress.3": ...}` sets the entry `3` of `progress` and leaves its others alone. `remove`
+        takes attributes away, `delete` takes members out of sets.
         """
         sets: Mapping[str, Any] = set or {}
         adds: Mapping[str, Any] = add or {}
-        shape = _update_shape(tuple(sets), tuple(adds), tuple(remove), condition)
-        changes = (*sets.values(), *adds.values())
+        deletes: Mapping[str, Any] = delete or {}
+        shape = _update_shape(tuple(sets), tuple(adds), tuple(deletes), tuple(remove), condition)
+        changes = (*sets.values(), *adds.values(), *deletes.values())
         bound = {name: encode(v) for name, v in zip(shape.changed, changes, strict=True)}
         for name in shape.compared:
             bound[f":{name}"] = encode((values or {})[name])
@@ -197,6 +200,18 @@ class Table(Generic[K]):
             "ExpressionAttributeNames": {"#key": self.key},
         }
 
+    def delete_action(
+        self, key: K, *, condition: str, values: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """A conditional delete as `TransactWriteItems` takes it."""
+        return {
+            "TableName": self.name,
+            "Key": self.key_values(key),
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": _names(condition),
+            **_bound(_values(values, condition)),
+        }
+
     def query(
         self,
         key_condition: str,
@@ -205,21 +220,56 @@ class Table(Generic[K]):
         index: str | None = None,
         filter: str | None = None,  # noqa: A002 - DynamoDB's word
         limit: int | None = None,
+        descending: bool = False,
     ) -> Iterator[Item]:
-        """Every matching record, page by page, in the order of the range key; at most `limit`."""
+        """Every matching record, page by page, in the order of the range key; at most `limit`.
+
+        Strongly consistent, unless it is of an index, which has no such reads.
+        """
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": key_condition,
             "ExpressionAttributeNames": _names(key_condition, filter or ""),
+            "ScanIndexForward": not descending,
             **_bound(_values(values, key_condition, filter or "")),
         }
         if index:
             request["IndexName"] = index
+        else:
+            request["ConsistentRead"] = True
         if filter:
             request["FilterExpression"] = filter
         if limit is not None and not filter:
             request["Limit"] = limit
         return self._pages("query", request, limit)
+
+    def count(
+        self,
+        key_condition: str,
+        values: Mapping[str, Any],
+        *,
+        most: int,
+        index: str | None = None,
+    ) -> int:
+        """How many records match, counted to `most` at the most: no more are read, or billed."""
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "KeyConditionExpression": key_condition,
+            "ExpressionAttributeNames": _names(key_condition),
+            **_bound(_values(values, key_condition)),
+            "Select": "COUNT",
+        }
+        if index:
+            request["IndexName"] = index
+        counted = 0
+        while counted < most:
+            with store_errors(f"count {self.name}"):
+                answer = self.client.query(**request, Limit=most - counted)
+            counted += answer["Count"]
+            if "LastEvaluatedKey" not in answer:
+                break
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return counted
 
     def scan(
         self,
@@ -278,20 +328,30 @@ class _UpdateShape:
 
 @lru_cache(maxsize=256)  # the shapes are few: what differs from call to call is values
 def _update_shape(
-    sets: tuple[str, ...], adds: tuple[str, ...], removes: tuple[str, ...], condition: str
+    sets: tuple[str, ...],
+    adds: tuple[str, ...],
+    deletes: tuple[str, ...],
+    removes: tuple[str, ...],
+    condition: str,
 ) -> _UpdateShape:
     clauses = []
     if sets:
         clauses.append("SET " + ", ".join(f"{_path(n)} = :set_{_flat(n)}" for n in sets))
     if adds:
         clauses.append("ADD " + ", ".join(f"#{name} :add_{name}" for name in adds))
+    if deletes:
+        clauses.append("DELETE " + ", ".join(f"#{name} :delete_{name}" for name in deletes))
     if removes:
         clauses.append("REMOVE " + ", ".join(f"#{name}" for name in removes))
     expression = " ".join(clauses)
     return _UpdateShape(
         expression,
         _names(expression, condition),
-        (*(f":set_{_flat(name)}" for name in sets), *(f":add_{name}" for name in adds)),
+        (
+            *(f":set_{_flat(name)}" for name in sets),
+            *(f":add_{name}" for name in adds),
+            *(f":delete_{name}" for name in deletes),
+        ),
         frozenset(_VALUE.findall(condition)),
     )
 
