@@ -7,16 +7,15 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from remit.queue import queued
 from remit.services import Services
-from remit.webhooks import Event, outbox
-from remit.webhooks.endpoint import DEFAULT_ENDPOINT
-from remit.webhooks.record import webhook_id
+from remit.webhooks import Event
+from remit.webhooks.outbox import Outbox
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -119,16 +118,31 @@ def event(number: int = 1, merchant: str = "merchant-1", **data: Any) -> Event:
     )
 
 
+def with_settings(services: Services, **changes: Any) -> Services:
+    """The same services, on the same client, with other settings."""
+    changed = replace(services, settings=replace(services.settings, **changes))
+    vars(changed)["tables"] = services.tables  # a cached property
+    return changed
+
+
 def add_merchant(services: Services, url: str, id: str = "merchant-1", **changes: Any) -> None:
     """A merchant whose webhooks go to that URL."""
     merchant = {"id": id, "name": id, "webhookURL": url, "webhookSecret": SECRET, **changes}
     services.tables.merchants.put({k: v for k, v in merchant.items() if v is not None})
 
 
+def add_endpoint(services: Services, id: str, merchant: str = "merchant-1", **changes: Any) -> None:
+    """An endpoint of its own, for all events unless told otherwise."""
+    record = {"url": f"https://{id}.example/hook", "events": ["*"], "secrets": [], **changes}
+    services.tables.endpoints.put({"merchantID": merchant, "id": id, **record})
+
+
 def publish(services: Services, number: int = 1, merchant: str = "merchant-1") -> str:
-    """Publish an event; returns the id of its webhook."""
-    assert outbox.publish(event(number, merchant), services)
-    return webhook_id(f"evt-{number}", DEFAULT_ENDPOINT)
+    """Publish an event to a merchant with one endpoint; returns the id of its webhook."""
+    published = Outbox(services).publish(event(number, merchant))
+    assert not published.duplicate
+    (key,) = published.webhook_ids
+    return key
 
 
 def foreign_webhook(key: str, address: str, **changes: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from remit.errors import ConditionFailed, RecordRefused
 from remit.queue import queued
 from remit.services import Services
 from remit.stop import Stop
+from remit.webhooks.event import is_merchant_id
+from remit.webhooks.record import waiting
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ IDLE = timedelta(minutes=10)
 """A pending webhook without a sign of life for so long: the platform's own workers come first."""
 
 _TIMES = ("updatedAt", "lastAttempt", "createdAt")
+_ATTRIBUTES = ("id", "merchantID", "status", "nextRetry", *_TIMES)
 _ORPHANED = (
     "attribute_not_exists(#dueShard) AND #status IN (:pending, :failed)"
     # `failed` with a reason is what Remit set aside: it left the queue for good.
@@ -40,7 +43,7 @@ def adopt(services: Services, stop: Stop) -> int:
     now, table = services.clock(), services.tables.webhooks
     values = {"pending": "pending", "failed": "failed", "now": epoch_seconds(now)}
     adopted = 0
-    for item in table.scan(_ORPHANED, values, attributes=["id", "status", "nextRetry", *_TIMES]):
+    for item in table.scan(_ORPHANED, values, attributes=_ATTRIBUTES):
         if stop.requested:
             break
         if item["status"] == "pending" and _last_sign(item) > now - IDLE:
@@ -49,7 +52,7 @@ def adopt(services: Services, stop: Stop) -> int:
         try:
             table.update(
                 item["id"],
-                set=queued(item["id"], due_at),
+                set=_place(item, due_at),
                 condition=f"{_ORPHANED} AND #status = :seen",
                 values={**values, "seen": item["status"]},
             )
@@ -61,6 +64,15 @@ def adopt(services: Services, stop: Stop) -> int:
         adopted += 1
     log.info("adopted %d webhooks", adopted)
     return adopted
+
+
+def _place(item: Item, due_at: datetime) -> Item:
+    """The attributes that put a record into the queue. One without a merchant's id lengthens
+    nobody's; delivery sets it aside."""
+    merchant = item.get("merchantID")
+    if is_merchant_id(merchant):
+        return waiting(item["id"], merchant, due_at)
+    return queued(item["id"], due_at)
 
 
 def _last_sign(item: Item) -> datetime:

@@ -1,86 +1,185 @@
-"""The outbox: an event and one record per endpoint, written in one transaction.
+"""The outbox: an event and one record per endpoint that wants it, written in one transaction.
 
-A producer whose own change and its announcement must happen together puts `actions_for(...)` into
-its own `TransactWriteItems`; one that has nothing to change calls `publish`.
+| a producer that ...                                   | calls                                  |
+|-------------------------------------------------------|----------------------------------------|
+| changes something of its own in the same transaction  | `Outbox.items_for`, or `Outbox.alone`  |
+| has nothing else to write                             | `Outbox.publish`, `publish_many`       |
+| is Remit itself, and must not fail for a full queue   | `actions_for`                          |
+
+The payload is stored once, in `Events`. It is never copied into the records, however small it is:
+every later write of a record (a claim, an outcome) would bill it again. 1 KB of payload would make
+each of those writes cost twice as much.
+
+What an endpoint that is disabled would have received is kept as a record out of the queue, to be
+replayed later. An event that no endpoint wants is not stored at all.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
-from remit.aws.items import Item
 from remit.aws.table import TransactionCanceled, transact
-from remit.aws.tables import Tables
-from remit.clock import epoch_seconds, format_instant
+from remit.queue import queued
 from remit.services import Services
+from remit.webhooks.drafts import Action, Draft, batches, draft_of, event_record, taken
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import Event
-from remit.webhooks.record import new_record
+from remit.webhooks.waiting import WaitingGauge
 
 log = logging.getLogger(__name__)
 
-DEAD_LETTER_RETENTION = timedelta(days=7)
-"""How long a webhook that was not delivered, and every event, can still be looked at."""
 
+@dataclass(frozen=True)
+class Published:
+    """What became of an event: the webhooks that it has, those of disabled endpoints among them.
 
-def actions_for(
-    event: Event,
-    endpoints: Sequence[Endpoint],
-    tables: Tables,
-    *,
-    now: datetime,
-    lifetime: timedelta,
-) -> list[dict[str, Any]]:
-    """The actions for `TransactWriteItems` that publish an event; the event's own comes first.
-
-    Every one is a conditional create. An event that was published before cancels the transaction
-    with `ConditionalCheckFailed` on the first of them. A merchant without an endpoint needs none.
+    `duplicate`: its id had been published before, and this call changed nothing.
     """
-    if not endpoints:
-        return []
-    webhooks = (new_record(event, endpoint, now, lifetime) for endpoint in endpoints)
-    return [
-        {"Put": tables.events.create_action(_event_record(event, now, lifetime))},
-        *({"Put": tables.webhooks.create_action(webhook)} for webhook in webhooks),
-    ]
+
+    webhook_ids: tuple[str, ...]
+    duplicate: bool = False
 
 
-def publish(event: Event, services: Services) -> bool:
-    """Publish an event to the merchant's endpoints; False if there are none, or it was done before.
+class Outbox:
+    """Where events are put. One per process, as `Services` are: it remembers how long queues are.
+
+    Every method raises `QueueFull` before anything is written if a merchant's queue has no room for
+    the webhooks, and `StoreUnavailable` if that could not be found out.
+    """
+
+    def __init__(self, services: Services, gauge: WaitingGauge | None = None) -> None:
+        self._services = services
+        self._client = services.tables.client
+        self._gauge = gauge or WaitingGauge(services)
+
+    def items_for(self, event: Event) -> list[Action]:
+        """The actions for a producer's own `TransactWriteItems`; see `actions_for`.
+
+        Raises:
+            QueueFull: the merchant's queue has no room for them.
+            Conflict: the merchant has more endpoints than a transaction can serve.
+        """
+        draft = draft_of(event, self._endpoints(event.merchant_id), self._services)
+        self._gauge.check(event.merchant_id, draft.waiting)
+        self._gauge.added(event.merchant_id, draft.waiting)
+        return draft.actions
+
+    def alone(self, event: Event) -> Action:
+        """The one action that stores an event and leaves its records to `fanout`.
+
+        It reads no endpoint, and leaves a producer's transaction 99 actions. The price: delivery
+        begins a poll later, and the payload is billed again when the event is claimed and when it
+        leaves the queue (256 KB: 512 write units to store it, and then 256 and 512).
+
+        Raises:
+            QueueFull: the merchant's queue has no room.
+        """
+        self._gauge.check(event.merchant_id, 1)
+        self._gauge.added(event.merchant_id, 1)
+        now = self._services.clock()
+        stored = event_record(event, now, self._services.settings) | queued(event.id, now)
+        return {"Put": self._services.tables.events.create_action(stored)}
+
+    def publish(self, event: Event) -> Published:
+        """Publish one event to its merchant's endpoints; see `publish_many`."""
+        (published,) = self.publish_many([event])
+        return published
+
+    def publish_many(self, events: Iterable[Event]) -> list[Published]:
+        """Publish events, as many per transaction as fit into one. The results are in their order.
+
+        An event whose id is taken is a duplicate and keeps none of the others from being written.
+        If the call fails halfway, it can be repeated: what was written by then is a duplicate.
+
+        Raises:
+            QueueFull: a merchant's queue has no room for its webhooks; nothing was written.
+            Conflict: a merchant has more endpoints than a transaction can serve; nothing was
+                written.
+            StoreUnavailable: not everything was written.
+        """
+        drafts = self._drafts(events)
+        self._check(drafts)
+        results: dict[int, Published] = {}
+        for batch in batches(drafts):
+            results |= self._write(batch)
+        return [results.get(draft.number, Published(())) for draft in drafts]
+
+    def _drafts(self, events: Iterable[Event]) -> list[Draft]:
+        endpoints: dict[str, list[Endpoint]] = {}
+        drafts = []
+        for number, event in enumerate(events):
+            if (merchant := event.merchant_id) not in endpoints:
+                endpoints[merchant] = self._endpoints(merchant)
+            drafts.append(draft_of(event, endpoints[merchant], self._services, number))
+        return drafts
+
+    def _check(self, drafts: Iterable[Draft]) -> None:
+        waiting: Counter[str] = Counter()
+        for draft in drafts:
+            waiting[draft.event.merchant_id] += draft.waiting
+        for merchant, more in waiting.items():
+            self._gauge.check(merchant, more)
+
+    def _endpoints(self, merchant_id: str) -> list[Endpoint]:
+        return endpoints_of(self._services.tables, merchant_id)
+
+    def _write(self, batch: Sequence[Draft]) -> dict[int, Published]:
+        """Write a batch in one transaction; without those that were published before, if that is
+        why it was canceled."""
+        if not batch:
+            return {}
+        try:
+            transact(self._client, [action for draft in batch for action in draft.actions])
+        except TransactionCanceled as canceled:
+            before = {draft.number: draft for draft in taken(batch, canceled.reasons)}
+            if not before:
+                raise
+            left = [draft for draft in batch if draft.number not in before]
+            duplicates = {number: self._duplicate(draft) for number, draft in before.items()}
+            return duplicates | self._write(left)
+        for draft in batch:
+            self._gauge.added(draft.event.merchant_id, draft.waiting)
+        return {draft.number: Published(draft.webhook_ids) for draft in batch}
+
+    def _duplicate(self, draft: Draft) -> Published:
+        """What there is of an event that was published before."""
+        event, tables = draft.event, self._services.tables
+        stored = tables.events.get(event.id) or {}
+        given = {
+            "merchantID": event.merchant_id,
+            "type": event.type,
+            "payload": event.payload(),
+        }
+        other = [name for name, value in given.items() if stored.get(name) != value]
+        if other and stored:
+            log.warning(
+                "event=%s was published before with another %s: this one is not delivered",
+                event.id,
+                " and ".join(other),
+            )
+        else:
+            log.info("event=%s was published before", event.id)
+        there = {
+            key
+            for key, webhook in tables.webhooks.get_many(draft.webhook_ids).items()
+            if webhook.get("merchantID") == event.merchant_id
+        }
+        return Published(tuple(key for key in draft.webhook_ids if key in there), duplicate=True)
+
+
+def actions_for(event: Event, endpoints: Iterable[Endpoint], services: Services) -> list[Action]:
+    """The actions for `TransactWriteItems` that publish an event, the event's own first; none if
+    no endpoint wants it. How long the merchant's queue is does not count.
+
+    Every one is a conditional create: an event that was published before cancels the transaction
+    with `ConditionalCheckFailed` on the first of them. The endpoints that a merchant can have make
+    52 actions at the most and well under a megabyte, so a producer has 48 actions for its own.
 
     Raises:
-        StoreUnavailable: nothing was written.
+        Conflict: there are more endpoints than a transaction can serve.
     """
-    actions = actions_for(
-        event,
-        endpoints_of(services.tables, event.merchant_id),
-        services.tables,
-        now=services.clock(),
-        lifetime=services.settings.webhook_lifetime,
-    )
-    if not actions:
-        return False
-    try:
-        transact(services.tables.client, actions)
-    except TransactionCanceled as canceled:
-        if canceled.reasons[0] is None:
-            raise
-        log.info("event %s was published before", event.id)
-        return False
-    return True
-
-
-def _event_record(event: Event, now: datetime, lifetime: timedelta) -> Item:
-    """The event outlives its webhooks and their dead letters, which refer to it."""
-    return {
-        "id": event.id,
-        "merchantID": event.merchant_id,
-        "type": event.type,
-        "payload": event.payload(),
-        "createdAt": format_instant(event.created_at),
-        "expiresAt": epoch_seconds(now + lifetime + DEAD_LETTER_RETENTION),
-    }
+    return draft_of(event, endpoints, services).actions

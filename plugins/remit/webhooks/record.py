@@ -16,9 +16,9 @@ from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import RemitError
 from remit.queue import queued
-from remit.webhooks.endpoint import Endpoint
-from remit.webhooks.event import Event, canonical_json
-from remit.webhooks.policy import Status
+from remit.webhooks.endpoint import DEFAULT_ENDPOINT, Endpoint
+from remit.webhooks.event import NotJson, canonical_json
+from remit.webhooks.policy import Reason, Status
 
 
 class Unsendable(RemitError):
@@ -31,10 +31,14 @@ class Unsendable(RemitError):
 
 @dataclass(frozen=True)
 class Webhook:
-    """What delivery needs of a record. Either `event_id` or `payload` says what to send."""
+    """What delivery needs of a record. Either `event_id` or `payload` says what to send.
+
+    `url` is where a foreign record goes. Remit's own go to whatever URL their endpoint has by then.
+    """
 
     id: str
     merchant_id: str
+    endpoint_id: str
     event_type: str
     url: str
     status: Status
@@ -50,22 +54,49 @@ def webhook_id(event_id: str, endpoint_id: str) -> str:
     return f"wh-{digest[:32]}"
 
 
-def new_record(event: Event, endpoint: Endpoint, now: datetime, lifetime: timedelta) -> Item:
+def new_record(
+    event_id: str, event_type: str, endpoint: Endpoint, now: datetime, lifetime: timedelta
+) -> Item:
     """The record that makes one endpoint receive one event, due at once."""
-    key = webhook_id(event.id, endpoint.id)
+    record = _record(event_id, event_type, endpoint, now)
     return {
-        "id": key,
-        "merchantID": event.merchant_id,
-        "eventType": event.type,
-        "eventID": event.id,
+        **record,
+        "status": Status.PENDING.value,
+        "expiresAt": epoch_seconds(now + lifetime),
+        **waiting(record["id"], endpoint.merchant_id, now),
+    }
+
+
+def skipped_record(
+    event_id: str, event_type: str, endpoint: Endpoint, now: datetime, retention: timedelta
+) -> Item:
+    """The record of what a disabled endpoint does not receive: kept out of the queue, for a replay
+    when the endpoint is enabled again."""
+    return {
+        **_record(event_id, event_type, endpoint, now),
+        "status": Status.FAILED.value,
+        "reasonCode": Reason.DISABLED.value,
+        "reason": f"the endpoint was disabled: {endpoint.disabled_reason}",
+        "expiresAt": epoch_seconds(now + retention),
+    }
+
+
+def waiting(key: str, merchant_id: str, due_at: datetime) -> Item:
+    """The attributes of a webhook that is in the queue: its place, and whose queue it lengthens."""
+    return {"waitingFor": merchant_id, **queued(key, due_at)}
+
+
+def _record(event_id: str, event_type: str, endpoint: Endpoint, now: datetime) -> Item:
+    return {
+        "id": webhook_id(event_id, endpoint.id),
+        "merchantID": endpoint.merchant_id,
+        "eventType": event_type,
+        "eventID": event_id,
         "endpointID": endpoint.id,
         "url": endpoint.url,
-        "status": Status.PENDING.value,
         "attempts": 0,
         "createdAt": format_instant(now),
         "updatedAt": format_instant(now),
-        "expiresAt": epoch_seconds(now + lifetime),
-        **queued(key, now),
     }
 
 
@@ -78,6 +109,7 @@ def read_record(item: Mapping[str, Any], lifetime: timedelta) -> Webhook:
     webhook = Webhook(
         id=_text(item, "id"),
         merchant_id=_text(item, "merchantID"),
+        endpoint_id=_text(item, "endpointID") if "endpointID" in item else DEFAULT_ENDPOINT,
         event_type=_text(item, "eventType"),
         url=_text(item, "url"),
         status=_status(item),
@@ -126,9 +158,16 @@ def _payload(item: Mapping[str, Any]) -> str | None:
         case str():
             return payload
         case Mapping():
-            return canonical_json(payload)
+            return _text_of(payload)
         case _:
             raise Unsendable("payload is neither text nor a map")
+
+
+def _text_of(payload: Mapping[str, Any]) -> str:
+    try:
+        return canonical_json(payload)
+    except NotJson as error:
+        raise Unsendable(f"payload cannot be written as JSON: {error}") from None
 
 
 def _expiry(item: Mapping[str, Any], lifetime: timedelta) -> datetime:

@@ -5,11 +5,9 @@ from datetime import timedelta
 import pytest
 
 from remit.clock import format_instant
-from remit.queue import SHARDS
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks.adoption import adopt
-from remit.webhooks.chunk import Chunk
 from remit.webhooks.delivery import deliver
 from tests.support.webhooks import NOW, Receiver, add_merchant, foreign_webhook
 
@@ -45,7 +43,21 @@ def test_adopts_what_is_failed_or_pending_and_idle(
     assert services.webhook_queue.due(10) == (["wh-1"] if adopted else [])
     after = services.tables.webhooks.get("wh-1")
     assert after is not None
-    assert {k: v for k, v in after.items() if k not in {"dueShard", "dueAt"}} == before
+    place = {"dueShard", "dueAt", "waitingFor"}
+    assert {k: v for k, v in after.items() if k not in place} == before
+    assert after.get("waitingFor") == ("merchant-1" if adopted else None)
+
+
+@pytest.mark.parametrize("merchant", [None, "a\nb"], ids=ascii)
+def test_one_without_a_merchants_id_is_adopted_to_be_set_aside(
+    services: Services, merchant: str | None
+) -> None:
+    services.tables.webhooks.put(foreign_webhook("wh-1", URL, merchantID=merchant))
+    assert adopt(services, Stop()) == 1
+    record = services.tables.webhooks.get("wh-1")
+    assert record is not None
+    assert "waitingFor" not in record
+    assert services.webhook_queue.due(10) == ["wh-1"]
 
 
 def test_a_failed_one_is_due_at_its_next_retry(services: Services) -> None:
@@ -72,8 +84,7 @@ def test_an_adopted_webhook_is_delivered_with_its_own_payload(services: Services
         add_merchant(services, receiver.url())
         services.tables.webhooks.put(foreign_webhook("wh-1", receiver.url()))
         adopt(services, Stop())
-        chunk = Chunk.due(services.webhook_queue, 10, range(SHARDS), services.clock())
-        report = deliver(services, chunk, Stop(), save=lambda _: None, last_try=True)
+        report = deliver(services, Stop(), save=lambda _: None, last_try=True)
         assert report.counts == {"delivered": 1}
         assert receiver.received[0].body == b'{"payment_id": "pay-9"}'
     record = services.tables.webhooks.get("wh-1")

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from remit.aws.table import transact
+from remit.clock import format_instant
+from remit.errors import StoreUnavailable
+from remit.queue import DueQueue, queued
+from remit.services import Services
+from remit.stop import Stop
+from remit.webhooks.endpoints import endpoints_of
+from remit.webhooks.fanout import LEASE, fan_out
+from remit.webhooks.outbox import Outbox, actions_for
+from remit.webhooks.record import webhook_id
+from tests.support.clock import ManualClock
+from tests.support.webhooks import NOW, add_endpoint, add_merchant, event, with_settings
+
+URL = "https://example.com/hook"
+
+
+def alone(services: Services, *numbers: int, merchant: str = "merchant-1") -> None:
+    """Write events alone."""
+    outbox = Outbox(services)
+    for number in numbers:
+        transact(services.tables.client, [outbox.alone(event(number, merchant))])
+
+
+def put_alone(services: Services, id: str = "evt-9", **changes: Any) -> None:
+    """An event alone as somebody may have written it."""
+    record = {
+        "id": id,
+        "merchantID": "merchant-1",
+        "type": "payment.succeeded",
+        "payload": "{}",
+        **queued(id, NOW - timedelta(minutes=1)),
+        **changes,
+    }
+    services.tables.events.put({k: v for k, v in record.items() if v is not None})
+
+
+def waiting_events(services: Services) -> list[str]:
+    return DueQueue(services.tables.events, services.clock).due(100)
+
+
+def stored_event(services: Services, key: str = "evt-1") -> dict[str, Any]:
+    stored = services.tables.events.get(key)
+    assert stored is not None
+    return stored
+
+
+def test_an_event_gets_the_records_that_publishing_would_have_made(services: Services) -> None:
+    add_merchant(services, URL)
+    add_endpoint(services, "down", disabledReason="by hand")
+    add_endpoint(services, "refunds", events=["refund.*"])
+    alone(services, 1)
+    assert fan_out(services, Stop(), 10) == 1
+    keys = [webhook_id("evt-1", endpoint) for endpoint in ("default", "down")]
+    made = services.tables.webhooks.get_many(keys)
+    assert services.tables.webhooks.get(webhook_id("evt-1", "refunds")) is None
+    services.tables.client.delete_item(
+        TableName=services.tables.events.name, Key={"id": {"S": "evt-1"}}
+    )
+    for key in keys:
+        services.tables.client.delete_item(
+            TableName=services.tables.webhooks.name, Key={"id": {"S": key}}
+        )
+    Outbox(services).publish(event())
+    assert services.tables.webhooks.get_many(keys) == made
+
+
+def test_the_event_leaves_the_queue_and_its_time_begins_anew(
+    services: Services, clock: ManualClock
+) -> None:
+    add_merchant(services, URL)
+    alone(services, 1)
+    clock.advance(3600)
+    fan_out(services, Stop(), 10)
+    stored = stored_event(services)
+    assert not stored.keys() & {"claim", "dueShard", "dueAt", "reason"}
+    assert stored["expiresAt"] == int((clock() + timedelta(days=8)).timestamp())
+    assert waiting_events(services) == []
+    assert fan_out(services, Stop(), 10) == 0
+
+
+def test_without_an_endpoint_the_event_leaves_the_queue(services: Services) -> None:
+    add_merchant(services, "")
+    alone(services, 1)
+    assert fan_out(services, Stop(), 10) == 1
+    assert "reason" not in stored_event(services)
+    assert waiting_events(services) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"type": "payment"}, "type is 'payment'"),
+        ({"type": None}, "type is None"),
+        ({"type": 5}, "type is 5"),
+        ({"payload": None}, "payload is not there"),
+        ({"payload": {"a": 1}}, "payload is not there, or not text"),
+        ({"payload": ""}, "payload is not there"),
+        ({"merchantID": None}, "merchantID is None"),
+        ({"merchantID": 7}, "merchantID is 7"),
+        ({"merchantID": "a\nb"}, r"merchantID is 'a\nb'"),
+        ({"merchantID": "nobody"}, "there is no merchant 'nobody'"),
+        ({"id": "a b"}, "its id is not"),
+        ({"id": "x" * 129}, "its id is not"),
+    ],
+    ids=str,
+)
+def test_a_poison_event_leaves_the_queue_with_a_reason_and_blocks_nobody(
+    services: Services, changes: dict[str, Any], reason: str
+) -> None:
+    add_merchant(services, URL)
+    put_alone(services, **changes)
+    alone(services, 1)
+    assert fan_out(services, Stop(), 10) == 2
+    assert stored_event(services, changes.get("id", "evt-9"))["reason"].startswith(reason)
+    assert waiting_events(services) == []
+    assert services.webhook_queue.due(10) == [webhook_id("evt-1", "default")]
+
+
+def test_a_merchant_with_too_many_endpoints_blocks_nobody(services: Services) -> None:
+    add_merchant(services, URL)
+    for number in range(100):
+        add_endpoint(services, f"ep-{number}", merchant="many")
+    put_alone(services, merchantID="many")
+    alone(services, 1)
+    assert fan_out(services, Stop(), 10) == 2
+    assert "has 100 endpoints" in stored_event(services, "evt-9")["reason"]
+
+
+def test_records_that_are_there_already_stay_as_they_are(services: Services) -> None:
+    add_merchant(services, URL)
+    add_endpoint(services, "second")
+    alone(services, 1)
+    there = webhook_id("evt-1", "second")
+    services.tables.webhooks.put({"id": there, "status": "delivered"})
+    assert fan_out(services, Stop(), 10) == 1
+    assert services.tables.webhooks.get(there) == {"id": there, "status": "delivered"}
+    assert services.webhook_queue.due(10) == [webhook_id("evt-1", "default")]
+    assert waiting_events(services) == []
+
+
+def test_two_workers_make_every_record_once(services: Services) -> None:
+    add_merchant(services, URL)
+    alone(services, *range(20))
+    with ThreadPoolExecutor(2) as pool:
+        done = list(pool.map(lambda _: fan_out(services, Stop(), 100), range(2)))
+    assert sum(done) == 20
+    assert len(services.webhook_queue.due(100)) == 20
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(
+    services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, URL)
+    alone(services, 1)
+
+    def too_slow(*arguments: Any) -> Any:
+        clock.advance(LEASE.total_seconds())
+        assert DueQueue(services.tables.events, clock).claim("evt-1", LEASE) is not None
+        return endpoints_of(*arguments)
+
+    monkeypatch.setattr("remit.webhooks.fanout.endpoints_of", too_slow)
+    assert fan_out(services, Stop(), 10) == 0
+    assert services.webhook_queue.due(10) == []
+    assert "claim" in stored_event(services)
+
+
+def test_what_a_killed_worker_held_comes_due_again(services: Services, clock: ManualClock) -> None:
+    add_merchant(services, URL)
+    alone(services, 1)
+    assert DueQueue(services.tables.events, clock).claim("evt-1", LEASE) is not None
+    assert fan_out(services, Stop(), 10) == 0
+    clock.advance(LEASE.total_seconds())
+    assert fan_out(services, Stop(), 10) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [(StoreUnavailable("could not read Merchants"), logging.WARNING), (KeyError(), logging.ERROR)],
+    ids=["outage", "bug"],
+)
+def test_an_error_with_one_event_keeps_no_other_one_waiting(
+    services: Services,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+    level: int,
+) -> None:
+    add_merchant(services, URL)
+    add_merchant(services, URL, id="odd")
+    alone(services, 1, 3)
+    alone(services, 2, merchant="odd")
+
+    def failing(tables: Any, merchant: str) -> Any:
+        if merchant == "odd":
+            raise error
+        return endpoints_of(tables, merchant)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("remit.webhooks.fanout.endpoints_of", failing)
+        assert fan_out(services, Stop(), 10) == 2
+    assert [r.levelno for r in caplog.records if "evt-2" in r.getMessage()] == [level]
+    assert waiting_events(services) == []
+    clock.advance(LEASE.total_seconds())
+    assert fan_out(services, Stop(), 10) == 1
+
+
+def test_takes_no_more_than_it_is_told_the_longest_due_first(
+    services: Services, clock: ManualClock
+) -> None:
+    add_merchant(services, URL)
+    for number in (3, 1, 2):
+        alone(services, number)
+        clock.advance(1)
+    assert fan_out(services, Stop(), 2) == 2
+    assert waiting_events(services) == ["evt-2"]
+
+
+def test_an_event_is_not_due_before_its_time(services: Services) -> None:
+    add_merchant(services, URL)
+    put_alone(services, dueAt=format_instant(NOW + timedelta(seconds=1)))
+    assert fan_out(services, Stop(), 10) == 0
+
+
+def test_claims_nothing_after_a_stop(services: Services) -> None:
+    add_merchant(services, URL)
+    alone(services, 1)
+    stopped = Stop()
+    stopped.request()
+    assert fan_out(services, stopped, 10) == 0
+    assert waiting_events(services) == ["evt-1"]
+
+
+def test_a_full_queue_does_not_keep_out_what_was_taken(services: Services) -> None:
+    add_merchant(services, URL)
+    alone(services, 1, 2)
+    assert fan_out(with_settings(services, webhook_queue_limit=1), Stop(), 10) == 2
+    assert len(services.webhook_queue.due(10)) == 2
+
+
+def test_published_events_are_not_in_the_queue_of_events(services: Services) -> None:
+    add_merchant(services, URL)
+    endpoints = endpoints_of(services.tables, "merchant-1")
+    transact(services.tables.client, actions_for(event(), endpoints, services))
+    assert waiting_events(services) == []
