@@ -10,7 +10,7 @@ RemitError
 │   └── Conflict                what is asked for is not possible in the state that it is in
 ├── ExportFailed            terminal: this export cannot succeed; the merchant may read why
 ├── Transient               the same call may succeed later
-│   ├── StoreUnavailable        DynamoDB or S3 did not answer, or asked to slow down
+│   ├── StoreUnavailable        DynamoDB, S3 or KMS did not answer, or asked to slow down
 │   ├── TriggerUnavailable      Airflow did not take the run
 │   ├── OutOfRoom               memory and the disk for spilling are full on this worker
 │   ├── QueueFull               so many webhooks of a merchant wait that no more are taken
@@ -18,7 +18,7 @@ RemitError
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
 ├── RecordRefused           DynamoDB does not take this change of this record: its size, a type
-├── SecretUnreadable        a secret was sealed with a key that is not there (any more)
+├── SecretUnreadable        a stored secret cannot be opened or used until the deployment is mended
 └── LeaseLost               the claim is another's, or canceled: stop, and change nothing
 """
 
@@ -93,7 +93,7 @@ class Transient(RemitError):
 
 
 class StoreUnavailable(Transient):
-    """DynamoDB or S3 is out of reach, throttling or failing."""
+    """DynamoDB, S3 or KMS is out of reach, throttling or failing."""
 
 
 class TriggerUnavailable(Transient):
@@ -144,7 +144,10 @@ class RecordRefused(RemitError):
 
 
 class SecretUnreadable(RemitError):
-    """A stored secret cannot be opened. The message names no secret."""
+    """A stored secret cannot be opened, since its key is gone or it is damaged, or is empty.
+
+    The message names no secret. What it would sign waits until the deployment is mended.
+    """
 
 
 class LeaseLost(RemitError):

@@ -15,6 +15,7 @@ https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from threading import Lock
@@ -40,6 +41,7 @@ _KMS = "kms:"
 _CONTEXT = {"service": "remit"}
 """Authenticated with what KMS encrypts: what another service sealed with the key is not opened."""
 
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NO_KEY = (
     "secrets of endpoints are stored sealed: set REMIT_SECRET_KEYS to a Fernet key, or "
     "REMIT_SECRET_KMS_KEY to a KMS key"
@@ -161,15 +163,15 @@ class _Fernets:
 
 
 def _fernet(key: str, place: int) -> Fernet:
-    from cryptography.fernet import Fernet
-
-    try:
-        return Fernet(key)
-    except ValueError:
+    # Fernet itself overlooks what follows a key: two without a comma between them would be one.
+    if _FERNET_KEY.fullmatch(key) is None:
         raise ConfigurationError(
             f"key {place} of REMIT_SECRET_KEYS is not a Fernet key, the URL-safe base64 of 32 "
             f"random bytes; make one with: {_NEW_FERNET_KEY}"
-        ) from None
+        )
+    from cryptography.fernet import Fernet
+
+    return Fernet(key)
 
 
 class _Kms:
