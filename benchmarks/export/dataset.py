@@ -25,10 +25,11 @@ from awscrt import checksums
 from benchmarks.export.shapes import ITEM_BYTES, MERCHANT, SHAPES, Item, payment_id
 from benchmarks.export.templates import Template
 from benchmarks.standins.answers import Answer
+from benchmarks.standins.dynamodb.capacity import read_consumption, read_units
 from benchmarks.standins.dynamodb.errors import InvalidRequest
 from benchmarks.standins.dynamodb.expressions import Expressions
 from benchmarks.standins.dynamodb.keys import key_range, refuse_outside, start_entry
-from benchmarks.standins.dynamodb.reads import PAGE_BYTES, consumption, read_units
+from benchmarks.standins.dynamodb.reads import PAGE_BYTES
 from benchmarks.standins.dynamodb.schema import NO_SORT_KEY
 from benchmarks.standins.dynamodb.table import Table
 from benchmarks.standins.http import Part
@@ -163,7 +164,7 @@ class PaymentPages:
             tail["LastEvaluatedKey"] = key(page[-1])
         name = str(request.get("TableName"))
         units = read_units(count * ITEM_BYTES, consistent=False)
-        if consumed := consumption(request, name, units, request.get("IndexName")):
+        if consumed := read_consumption(request, name, units, request.get("IndexName")):
             tail["ConsumedCapacity"] = consumed
         envelope = json.dumps(tail, separators=(",", ":")).encode()
         partition = f"{self.partitions * page.start // max(self.rows, 1)}"

@@ -6,6 +6,7 @@ Prints one line of JSON with their URLs when they are ready, and stops on SIGTER
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import signal
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _options(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s %(message)s")
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)  # for all threads: this one waits for them
+    gc.disable()  # items refer to nothing but their values: a collection would only be a pause
     faults = Faults(FaultPlan(**json.loads(options.faults)))
     upload_faults = UploadFaults(UploadFaultPlan(**json.loads(options.s3_faults)))
     storage = Counting() if options.counting else Keeping()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import msgspec
 from awscrt import checksums
 
+from benchmarks.standins.dynamodb.capacity import write_units
 from benchmarks.standins.dynamodb.schema import IndexSchema, KeySchema, PrimaryKey
 from benchmarks.standins.dynamodb.values import Item, SortValue, item_size
 
@@ -24,18 +24,22 @@ BUCKETS = 1024
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
 class Record:
     """An item with its size (by DynamoDB's rules) and its JSON."""
 
-    item: Item
-    size: int
-    json: msgspec.Raw
+    __slots__ = ("_json", "item", "size")
 
-    @classmethod
-    def of(cls, item: Item) -> Record:
-        """Measured and encoded once, at the write."""
-        return cls(item, item_size(item), msgspec.Raw(_encode(item)))
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.size = item_size(item)
+        self._json: msgspec.Raw | None = None
+
+    @property
+    def json(self) -> msgspec.Raw:
+        """Encoded once, when it is read first: many a record is written again before that."""
+        if self._json is None:
+            self._json = msgspec.Raw(_encode(self.item))
+        return self._json
 
 
 class _Beyond:
@@ -64,6 +68,7 @@ class Index:
         if schema is not None and not schema.holds_all:
             self._kept = schema.attributes(table_key)
         self._buckets: list[list[Entry]] = [[] for _ in range(BUCKETS)]
+        self._entries: dict[PrimaryKey, Entry] = {}
         self.records: dict[PrimaryKey, Record] = {}
 
     def entry(self, item: Item, primary: PrimaryKey) -> Entry | None:
@@ -77,28 +82,43 @@ class Index:
         place = self.key.of_indexed(item, self.schema.name)
         return None if place is None else (*place, primary)
 
-    def replace(self, primary: PrimaryKey, after: Record | None) -> int:
-        """Put another record, or none, in the place of one; returns the bytes that it wrote."""
-        was = self.records.get(primary)
-        old = None if was is None else self.entry(was.item, primary)
-        new = None if after is None else self.entry(after.item, primary)
-        if old is not None and old != new:
-            bucket = self._bucket(old[0])
-            del bucket[bisect_left(bucket, old)]
-        if new is not None and old != new:
-            bucket = self._bucket(new[0])
-            bucket.insert(bisect_left(bucket, new), new)
+    def replace(self, primary: PrimaryKey, after: Record | None, new: Entry | None) -> int:
+        """Put another record, or none, in the place of one; returns the units that it wrote.
+
+        `new` is the record's `entry`. A unit is a KB, or a part of it, of an entry that is put,
+        deleted or changed; one whose key changes is deleted and put.
+        """
+        was, old = self.records.get(primary), self._entries.get(primary)
         if new is None or after is None:
-            self.records.pop(primary, None)
-            return 0 if was is None else was.size
+            return 0 if old is None or was is None else self._remove(primary, old, was)
+        if old == new and was is not None:
+            if self._holds_the_same(was, after):
+                return 0
+            record = self.records[primary] = self._projected(after)
+            return write_units(max(was.size, record.size))
+        removed = 0 if old is None or was is None else self._remove(primary, old, was)
+        bucket = self._bucket(new[0])
+        bucket.insert(bisect_left(bucket, new), new)
+        self._entries[primary] = new
         record = self.records[primary] = self._projected(after)
-        return 0 if was is not None and was.item == record.item else record.size
+        return removed + write_units(record.size)
+
+    def _remove(self, primary: PrimaryKey, entry: Entry, record: Record) -> int:
+        bucket = self._bucket(entry[0])
+        del bucket[bisect_left(bucket, entry)]
+        del self._entries[primary], self.records[primary]
+        return write_units(record.size)
+
+    def _holds_the_same(self, was: Record, after: Record) -> bool:
+        if self._kept is None:
+            return was.item == after.item
+        return all(was.item.get(name) == after.item.get(name) for name in self._kept)
 
     def _projected(self, record: Record) -> Record:
         if self._kept is None:
             return record
-        kept = self._kept
-        return Record.of({name: value for name, value in record.item.items() if name in kept})
+        item = record.item
+        return Record({name: item[name] for name in self._kept if name in item})
 
     def between(
         self,

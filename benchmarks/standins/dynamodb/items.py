@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from benchmarks.standins.dynamodb.capacity import consumption, read_units
 from benchmarks.standins.dynamodb.errors import InvalidRequest
 from benchmarks.standins.dynamodb.expressions import Expressions
 from benchmarks.standins.dynamodb.index import Record
 from benchmarks.standins.dynamodb.paths import projected
-from benchmarks.standins.dynamodb.reads import consumption, read_units
 from benchmarks.standins.dynamodb.table import Table, Written
 from benchmarks.standins.dynamodb.tables import Tables
 from benchmarks.standins.dynamodb.values import checked_item
@@ -96,11 +96,8 @@ def batch_write_item(tables: Tables, request: dict[str, Any]) -> dict[str, Any]:
     if len({(action.table.name, action.key) for action in actions}) < len(actions):
         raise InvalidRequest("Provided list of item keys contains duplicates")
     plans = [action.plan() for action in actions]
-    units: dict[str, float] = {}
-    for plan in plans:
-        units[plan.table.name] = units.get(plan.table.name, 0.0) + _units(plan.do())
-    consumed = [consumption(request, name, spent) for name, spent in units.items()]
-    return _with_consumption({"UnprocessedItems": {}}, [each for each in consumed if each])
+    written = [(plan.table.name, plan.do()) for plan in plans]
+    return _with_consumption({"UnprocessedItems": {}}, _spent(request, written))
 
 
 def transact_get_items(tables: Tables, request: dict[str, Any]) -> dict[str, Any]:
@@ -111,14 +108,13 @@ def transact_get_items(tables: Tables, request: dict[str, Any]) -> dict[str, Any
     return {"Responses": [get_item(tables, get) for get in gets]}
 
 
-def transaction_answer(request: Mapping[str, Any], done: list[tuple[Plan, int]]) -> dict[str, Any]:
-    """The answer to `TransactWriteItems`; each write costs twice what it costs by itself."""
-    units: dict[str, float] = {}
-    for plan, size in done:
-        spent = units.get(plan.table.name, 0.0)
-        units[plan.table.name] = spent + 2.0 * max(1, math.ceil(size / 1024))
-    consumed = [consumption(request, name, spent) for name, spent in units.items()]
-    return _with_consumption({}, [each for each in consumed if each])
+def transaction_answer(
+    request: Mapping[str, Any], done: Iterable[tuple[Plan, Written]]
+) -> dict[str, Any]:
+    """The answer to `TransactWriteItems`; each write costs twice what it costs by itself. Indexes
+    follow afterwards, as they follow any write, and for the same."""
+    twice = ((plan.table.name, Written(2 * one.table, one.indexes)) for plan, one in done)
+    return _with_consumption({}, _spent(request, twice))
 
 
 _BATCHED: dict[str, Callable[[Tables, Mapping[str, Any]], Action]] = {
@@ -149,20 +145,20 @@ def _write(request: dict[str, Any], action: Action, allowed: frozenset[str]) -> 
     attributes = returned(plan, wanted)
     if attributes is not None:
         answer["Attributes"] = attributes
-    consumed = consumption(request, action.table.name, _units(written))
-    if consumed is not None and request["ReturnConsumedCapacity"] == "INDEXES":
-        own = max(1, math.ceil(written.table / 1024))
-        consumed["Table"] = {"CapacityUnits": float(own)}
-        consumed["GlobalSecondaryIndexes"] = {
-            name: {"CapacityUnits": float(math.ceil(size / 1024))}
-            for name, size in written.indexes.items()
-        }
+    consumed = consumption(request, action.table.name, written.table, written.indexes)
     return _with_consumption(answer, consumed)
 
 
-def _units(written: Written) -> float:
-    indexes = sum(math.ceil(size / 1024) for size in written.indexes.values())
-    return float(max(1, math.ceil(written.table / 1024)) + indexes)
+def _spent(request: Mapping[str, Any], written: Iterable[tuple[str, Written]]) -> list[Any]:
+    """`ConsumedCapacity` of writes to several tables, if it was asked for."""
+    if request.get("ReturnConsumedCapacity", "NONE") == "NONE":
+        return []
+    own: Counter[str] = Counter()
+    indexes: dict[str, Counter[str]] = {}
+    for table, one in written:
+        own[table] += one.table
+        indexes.setdefault(table, Counter()).update(one.indexes)
+    return [consumption(request, table, own[table], indexes[table]) for table in own]
 
 
 def _wanted(record: Record, expressions: Expressions) -> Any:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 from decimal import Context, Decimal
+from functools import lru_cache
 
 from benchmarks.standins.dynamodb.errors import InvalidRequest
 
 DIGITS = 38
+_CACHED = 4096
 _LARGEST_EXPONENT = 125
 _SMALLEST_EXPONENT = -130
 _WIDE = Context(prec=400)  # exact for any two numbers in range
@@ -18,6 +20,7 @@ _AS_IT_IS = re.compile(r"-?[1-9][0-9]{0,37}|0")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
+@lru_cache(_CACHED)
 def canonical(text: str) -> str:
     """The one text of a number: no exponent, no zeros that say nothing.
 
@@ -68,6 +71,7 @@ def subtract(first: str, second: str) -> str:
     return text_of(_WIDE.subtract(Decimal(first), Decimal(second)))
 
 
+@lru_cache(_CACHED)
 def stored_size(text: str) -> int:
     """Bytes that a number takes: one per two significant digits, and one; a sign is one more."""
     digits = text.lstrip("-").replace(".", "").strip("0")

@@ -21,7 +21,6 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Express
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import TypeVar
 
 from benchmarks.standins.dynamodb.syntax import (
@@ -56,7 +55,6 @@ _FUNCTIONS = {  # and how many arguments each takes
     "begins_with": 2,
     "contains": 2,
 }
-_CACHED = 1024
 
 _Node = TypeVar("_Node")
 
@@ -69,7 +67,9 @@ def parse_condition(
     Raises:
         InvalidRequest: it does not parse, or a name is not defined.
     """
-    return _condition(text, tuple(names.items()), kind)
+    parser = _Parser(text, names, kind)
+    tree = parser.whole(parser.condition)
+    return Parsed(tree, frozenset(parser.names), frozenset(parser.values))
 
 
 def parse_update(text: str, names: Mapping[str, str]) -> Parsed[Update]:
@@ -78,7 +78,9 @@ def parse_update(text: str, names: Mapping[str, str]) -> Parsed[Update]:
     Raises:
         InvalidRequest: it does not parse, or a name is not defined.
     """
-    return _update(text, tuple(names.items()))
+    parser = _Parser(text, names, "UpdateExpression")
+    tree = parser.whole(parser.update)
+    return Parsed(tree, frozenset(parser.names), frozenset(parser.values))
 
 
 def parse_projection(text: str, names: Mapping[str, str]) -> Parsed[Projection]:
@@ -87,29 +89,7 @@ def parse_projection(text: str, names: Mapping[str, str]) -> Parsed[Projection]:
     Raises:
         InvalidRequest: it does not parse, or a name is not defined.
     """
-    return _projection(text, tuple(names.items()))
-
-
-Names = tuple[tuple[str, str], ...]
-
-
-@lru_cache(_CACHED)
-def _condition(text: str, names: Names, kind: str) -> Parsed[Condition]:
-    parser = _Parser(text, dict(names), kind)
-    tree = parser.whole(parser.condition)
-    return Parsed(tree, frozenset(parser.names), frozenset(parser.values))
-
-
-@lru_cache(_CACHED)
-def _update(text: str, names: Names) -> Parsed[Update]:
-    parser = _Parser(text, dict(names), "UpdateExpression")
-    tree = parser.whole(parser.update)
-    return Parsed(tree, frozenset(parser.names), frozenset(parser.values))
-
-
-@lru_cache(_CACHED)
-def _projection(text: str, names: Names) -> Parsed[Projection]:
-    parser = _Parser(text, dict(names), "ProjectionExpression")
+    parser = _Parser(text, names, "ProjectionExpression")
     tree = parser.whole(lambda: parser.several(parser.path))
     return Parsed(tree, frozenset(parser.names), frozenset(parser.values))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.standins.answers import Answer
+from benchmarks.standins.dynamodb.capacity import read_consumption, read_units
 from benchmarks.standins.dynamodb.errors import InvalidRequest
 from benchmarks.standins.dynamodb.expressions import Expressions
 from benchmarks.standins.dynamodb.index import Entry, Index, Record
@@ -127,7 +127,7 @@ def _answer(read: _Read, page: Page, partition: str) -> Answer:
         document["LastEvaluatedKey"] = {name: page.last.item[name] for name in names}
     units = read_units(page.size, consistent=bool(request.get("ConsistentRead")))
     index_name = None if index.schema is None else index.schema.name
-    if consumed := consumption(request, read.table.name, units, index_name):
+    if consumed := read_consumption(request, read.table.name, units, index_name):
         document["ConsumedCapacity"] = consumed
     return Answer.of(_encode(document), page.size, partition)
 
@@ -137,24 +137,3 @@ def _items(page: Page, expressions: Expressions) -> list[Any]:
         return [record.json for record in page.records]
     paths = expressions.projection.tree
     return [projected(record.item, paths) for record in page.records]
-
-
-def read_units(size: int, *, consistent: bool) -> float:
-    """What it costs to read so many bytes of items."""
-    return max(1, math.ceil(size / 4096)) * (1.0 if consistent else 0.5)
-
-
-def consumption(
-    request: Mapping[str, Any], table: str, units: float, index: str | None = None
-) -> dict[str, Any] | None:
-    """`ConsumedCapacity` of a read, if it was asked for."""
-    wanted = request.get("ReturnConsumedCapacity", "NONE")
-    if wanted == "NONE":
-        return None
-    consumed: dict[str, Any] = {"TableName": table, "CapacityUnits": units}
-    if wanted == "INDEXES":
-        own, other = (units, 0.0) if index is None else (0.0, units)
-        consumed["Table"] = {"CapacityUnits": own}
-        if index is not None:
-            consumed["GlobalSecondaryIndexes"] = {index: {"CapacityUnits": other}}
-    return consumed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Generic, TypeVar
 
 
@@ -122,7 +123,7 @@ class ListAppend:
 SetOperand = Path | Bound | Arithmetic | IfNotExists | ListAppend
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Update:
     """The clauses of an update expression."""
 
@@ -135,6 +136,15 @@ class Update:
         """Every path that is written."""
         pairs = (*self.sets, *self.adds, *self.deletes)
         return (*(path for path, _ in pairs), *self.removes)
+
+    @cached_property
+    def is_flat(self) -> bool:
+        """Whether it writes whole attributes only."""
+        return all(len(path.steps) == 1 for path in self.paths())
+
+    def roots(self) -> frozenset[str | int]:
+        """The attributes that are written, or something within them."""
+        return frozenset(path.steps[0] for path in self.paths())
 
 
 Projection = tuple[Path, ...]

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.standins.dynamodb.capacity import write_units
 from benchmarks.standins.dynamodb.errors import InvalidChange, InvalidRequest
-from benchmarks.standins.dynamodb.index import Index, Record
+from benchmarks.standins.dynamodb.index import Entry, Index, Record
 from benchmarks.standins.dynamodb.schema import IndexSchema, KeySchema, PrimaryKey, attribute_types
 from benchmarks.standins.dynamodb.values import LARGEST_ITEM, Item
 
@@ -19,10 +20,18 @@ _NO_THROUGHPUT = {"NumberOfDecreasesToday": 0, "ReadCapacityUnits": 0, "WriteCap
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write cost: bytes in the table, and bytes per index that it changed."""
+    """What a write costs by itself: units of the table, and of each index that it changes."""
 
     table: int
     indexes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A record that fits its table, and its place in each of the indexes."""
+
+    record: Record
+    entries: Mapping[str, Entry | None]
 
 
 class Table:
@@ -50,27 +59,29 @@ class Table:
         """The record at a key."""
         return self.primary.records.get(key)
 
-    def checked(self, item: Item, key: PrimaryKey) -> Record:
-        """The record that an item makes.
+    def checked(self, item: Item, key: PrimaryKey) -> Revision:
+        """What an item makes.
 
         Raises:
             InvalidRequest: it is too large, or it does not fit an index.
         """
-        record = Record.of(item)
+        record = Record(item)
         if record.size > LARGEST_ITEM:
             raise InvalidChange("Item size has exceeded the maximum allowed size")
-        for index in self.indexes.values():
-            index.entry(item, key)
-        return record
+        return Revision(record, {name: i.entry(item, key) for name, i in self.indexes.items()})
 
-    def replace(self, key: PrimaryKey, after: Record | None) -> Written:
-        """Put a record that was `checked` at a key, or nothing."""
+    def replace(self, key: PrimaryKey, after: Revision | None) -> Written:
+        """Put what was `checked` at a key, or nothing."""
         before = self.get(key)
-        sizes = {name: i.replace(key, after) for name, i in self.indexes.items()}
-        self.primary.replace(key, after)
-        old, new = (0 if record is None else record.size for record in (before, after))
+        record, entries = (None, {}) if after is None else (after.record, after.entries)
+        indexes = {}
+        for name, index in self.indexes.items():
+            if cost := index.replace(key, record, entries.get(name)):
+                indexes[name] = cost
+        self.primary.replace(key, record, None if record is None else (*key, key))
+        old, new = 0 if before is None else before.size, 0 if record is None else record.size
         self._bytes += new - old
-        return Written(max(old, new), {name: size for name, size in sizes.items() if size})
+        return Written(write_units(max(old, new)), indexes)
 
     def add_index(self, request: Mapping[str, Any], definitions: Any) -> None:
         """A new index, filled at once; items whose values cannot be its key stay out of it."""
@@ -82,7 +93,7 @@ class Table:
         index = self._add(schema)
         for key, record in self.primary.records.items():
             try:
-                index.replace(key, record)
+                index.replace(key, record, index.entry(record.item, key))
             except InvalidChange:
                 continue
 

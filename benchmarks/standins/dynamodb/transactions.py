@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import msgspec
+
 from benchmarks.standins.dynamodb.errors import (
     ConditionFailed,
     DynamoDbError,
@@ -16,6 +18,7 @@ from benchmarks.standins.dynamodb.errors import (
     InvalidRequest,
     TransactionCanceled,
 )
+from benchmarks.standins.dynamodb.table import Written
 from benchmarks.standins.dynamodb.tables import Tables
 from benchmarks.standins.dynamodb.writes import (
     Action,
@@ -29,6 +32,8 @@ from benchmarks.standins.dynamodb.writes import (
 MOST_ACTIONS = 100
 _TOKENS_KEPT = 10_000  # DynamoDB keeps each for ten minutes
 
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
 _ACTIONS: dict[str, Callable[[Tables, Mapping[str, Any]], Action]] = {
     "Put": put_action,
     "Update": update_action,
@@ -41,10 +46,10 @@ class Transactions:
     """The tokens that were seen, and the writing."""
 
     def __init__(self) -> None:
-        self._seen: dict[str, Any] = {}
+        self._seen: dict[str, int] = {}
 
-    def write(self, tables: Tables, request: Mapping[str, Any]) -> list[tuple[Plan, int]]:
-        """Do all actions; returns what was done with the bytes of each, nothing if it was before.
+    def write(self, tables: Tables, request: Mapping[str, Any]) -> list[tuple[Plan, Written]]:
+        """Do all actions; returns what was done with the cost of each, nothing if it was before.
 
         Raises:
             TransactionCanceled: a condition does not hold, or an action does not fit its item.
@@ -57,8 +62,9 @@ class Transactions:
                 f"Member must have length less than or equal to {MOST_ACTIONS}, and greater than 0"
             )
         token = request.get("ClientRequestToken")
+        digest = 0 if token is None else hash(_encode(items))
         if token is not None and token in self._seen:
-            if self._seen[token] != items:
+            if self._seen[token] != digest:
                 raise IdempotentMismatch("The token was used with another request")
             return []
         actions = [_action(tables, item) for item in items]
@@ -68,13 +74,13 @@ class Transactions:
             )
         plans = _planned(actions)
         if token is not None:
-            self._remember(token, items)
-        return [(plan, plan.do().table) for plan in plans]
+            self._remember(token, digest)
+        return [(plan, plan.do()) for plan in plans]
 
-    def _remember(self, token: str, items: Any) -> None:
+    def _remember(self, token: str, digest: int) -> None:
         if len(self._seen) >= _TOKENS_KEPT:
             del self._seen[next(iter(self._seen))]
-        self._seen[token] = items
+        self._seen[token] = digest
 
 
 def _action(tables: Tables, item: Mapping[str, Any]) -> Action:

@@ -29,9 +29,7 @@ def updated(item: Item, update: Update, values: Values) -> Item:
 
     Raises:
         InvalidChange: it does not fit the item: no such path, no such operand, another type.
-        InvalidRequest: two of its paths overlap.
     """
-    _refuse_overlaps(update.paths())
     writes: list[tuple[Path, AttributeValue]] = []
     gone = list(update.removes)
     writes += [(path, _operand(operand, item, values)) for path, operand in update.sets]
@@ -45,6 +43,12 @@ def updated(item: Item, update: Update, values: Values) -> Item:
             writes.append((path, left))
         elif before is not None:
             gone.append(path)
+    if update.is_flat:
+        changed = item.copy()
+        changed |= {str(path.steps[0]): new for path, new in writes}
+        for path in gone:
+            changed.pop(str(path.steps[0]), None)
+        return changed
     # Elements beyond a list's end are appended in the order of their indexes.
     changed = item
     for path, new in sorted(writes, key=lambda write: _position(write[0])):
@@ -56,7 +60,12 @@ def _position(path: Path) -> tuple[int, ...]:
     return tuple(step for step in path.steps if isinstance(step, int))
 
 
-def _refuse_overlaps(paths: Iterable[Path]) -> None:
+def refuse_overlaps(paths: Iterable[Path]) -> None:
+    """An update writes nothing twice, and nothing within what it writes.
+
+    Raises:
+        InvalidRequest: two of its paths overlap.
+    """
     steps = sorted((path.steps for path in paths), key=lambda s: [str(step) for step in s])
     for first, second in pairwise(steps):
         if second[: len(first)] == first:

@@ -28,7 +28,13 @@ def checked_item(item: Any) -> Item:
     """An item whose every value is checked and in its one form."""
     if not isinstance(item, dict):
         raise InvalidRequest("an item is a map of attribute values")
-    return {name: checked(value) for name, value in item.items()}
+    # A text as it should be, most of all values, is let through without a call.
+    return {
+        name: value
+        if type(value) is dict and len(value) == 1 and type(value.get("S")) is str
+        else checked(value)
+        for name, value in item.items()
+    }
 
 
 def checked(value: Any) -> AttributeValue:
@@ -142,7 +148,15 @@ def item_size(item: Item) -> int:
 
     Source: https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html
     """
-    return sum(_utf8(name) + value_size(value) for name, value in item.items())
+    size = 0
+    for name, value in item.items():
+        text = value.get("S")
+        if text is None:
+            size += _utf8(name) + value_size(value)
+        else:
+            size += len(name) if name.isascii() else len(name.encode())
+            size += len(text) if text.isascii() else len(text.encode())
+    return size
 
 
 def value_size(value: AttributeValue) -> int:

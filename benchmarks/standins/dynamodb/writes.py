@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.standins.dynamodb.capacity import write_units
 from benchmarks.standins.dynamodb.errors import ConditionFailed, InvalidRequest
 from benchmarks.standins.dynamodb.expressions import Expressions
 from benchmarks.standins.dynamodb.index import Record
 from benchmarks.standins.dynamodb.paths import projected
 from benchmarks.standins.dynamodb.schema import PrimaryKey
 from benchmarks.standins.dynamodb.syntax import Update
-from benchmarks.standins.dynamodb.table import Table, Written
+from benchmarks.standins.dynamodb.table import Revision, Table, Written
 from benchmarks.standins.dynamodb.tables import Tables
 from benchmarks.standins.dynamodb.updates import updated
 from benchmarks.standins.dynamodb.values import Item, checked_item
@@ -31,14 +32,14 @@ class Plan:
     table: Table
     key: PrimaryKey
     before: Record | None
-    after: Record | None
+    after: Revision | None
     changes: bool = True
     update: Update = _NO_UPDATE
 
     def do(self) -> Written:
         """Do it."""
         if not self.changes:
-            return Written(0 if self.before is None else self.before.size, {})
+            return Written(write_units(0 if self.before is None else self.before.size), {})
         return self.table.replace(self.key, self.after)
 
 
@@ -91,7 +92,7 @@ def check_action(tables: Tables, request: Mapping[str, Any]) -> Action:
     """`ConditionCheck` of a transaction."""
 
     def make(action: Action, before: Record | None) -> Plan:
-        return Plan(action.table, action.key, before, before, changes=False)
+        return Plan(action.table, action.key, before, None, changes=False)
 
     return _keyed(tables, request, make)
 
@@ -109,12 +110,11 @@ def update_action(tables: Tables, request: Mapping[str, Any]) -> Action:
 
     action = _keyed(tables, request, make)
     table, key_item = action.table, checked_item(request.get("Key"))
-    parsed = action.expressions.update
-    for path in parsed.tree.paths() if parsed is not None else ():
-        if path.steps[0] in table.key.names:
+    for name in table.key.names:
+        if name in action.expressions.updated:
             raise InvalidRequest(
-                "One or more parameter values were invalid: Cannot update attribute"
-                f" {path.steps[0]}. This attribute is part of the key"
+                f"One or more parameter values were invalid: Cannot update attribute {name}. This"
+                " attribute is part of the key"
             )
     return action
 
@@ -130,7 +130,7 @@ def _keyed(
 def returned(plan: Plan, wanted: str) -> Item | None:
     """`Attributes` of the answer to a write, by its `ReturnValues`."""
     before = {} if plan.before is None else plan.before.item
-    after = {} if plan.after is None else plan.after.item
+    after = {} if plan.after is None else plan.after.record.item
     paths = plan.update.paths()
     return {
         "NONE": None,
