@@ -178,8 +178,7 @@ class Courier:
         return self._clock() + self._settings.webhook_timeout >= lease_end
 
     def _ended(self, opened: Open, *, answered: bool) -> None:
-        second = int(self._clock().timestamp())
-        self.lane(opened.ready).done(second, answered=answered)
+        self.lane(opened.ready).done(self._clock(), answered=answered)
 
     def _settle(self, opened: Open, outcome: Outcome) -> None:
         """Decide about a webhook after its attempt, and let it be recorded with others."""

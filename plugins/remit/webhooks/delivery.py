@@ -45,6 +45,8 @@ TRY_SECONDS = 60.0
 """After so long a try claims nothing more, so that the retries of its task come about."""
 
 _BATCH = 100  # webhooks that are read and claimed together
+_ENOUGH_PARKED = 200
+_MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
 _STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
 _HEALTH_SECONDS = 1.0
 _THREADS = 64
@@ -205,6 +207,8 @@ class _Try:
             await self._begin(parked, overdue)
             return True
         tokens: dict[str, str | None] = dict(self._due_retries(room))
+        if not tokens and self._enough_is_parked():
+            return False
         if not tokens:
             keys = await self._feed.take(room)
             tokens = {key: None for key in keys if self._is_news(key)}
@@ -242,10 +246,10 @@ class _Try:
             done.append(moves.defer(ready.seen, admission.until))
             return False
         ready.probes = isinstance(admission, Probe)
-        if lane.room() > 0 and (lane.answered or self._unproven_may_begin()):
+        if lane.room(now) > 0 and (lane.answered or self._unproven_may_begin()):
             lane.held += 1
             return True
-        if lane.parks():
+        if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
             lane.parked.append(Parked(ready, now))
             self._settled.add(ready.webhook.id)
         else:
@@ -257,13 +261,23 @@ class _Try:
         unproven = sum(lane.held for lane in self._courier.lanes() if not lane.answered)
         return unproven < self._settings.webhook_chunk // 2
 
+    def _enough_is_parked(self) -> bool:
+        """Whether lanes that move have enough to do: what is read beyond that only to find no place
+        would have to be put off, and is as well left where it is."""
+        now = self._clock()
+        moving = (len(lane.parked) for lane in self._courier.lanes() if lane.moves(now))
+        return sum(moving) >= _ENOUGH_PARKED
+
     def _parked(self) -> bool:
         return any(lane.parked for lane in self._courier.lanes())
 
     def _unpark(self, room: int) -> list[Ready]:
         taken: list[Ready] = []
+        now = self._clock()
         for lane in self._courier.lanes():
-            while lane.parked and lane.room() > 0 and len(taken) < room:
+            while lane.parked and lane.room(now) > 0 and len(taken) < room:
+                if not (lane.answered or self._unproven_may_begin()):
+                    break
                 lane.held += 1
                 taken.append(lane.parked.popleft().item)
         self._settled.difference_update(ready.webhook.id for ready in taken)

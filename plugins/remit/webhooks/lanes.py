@@ -19,8 +19,11 @@ P = TypeVar("P")
 FIRST_ROOM = 4
 """Claimed at once for an endpoint that has not answered yet in this process."""
 
-PARKING = timedelta(seconds=0.5)
-"""What waits unclaimed in a lane should be sent within this."""
+PARKING_SECONDS = 0.5
+"""What waits unclaimed in a lane that moves should be sent within this."""
+
+LEAST_PARKED = 100
+"""So many may wait in a lane that has not shown its speed, because it is new."""
 
 _PATIENCE = timedelta(seconds=5)  # then what is parked is put off: the lane is slower than it was
 _MIN_SPEED = 0.5  # answers per second that a lane is trusted with before it has shown any
@@ -59,28 +62,35 @@ class Lane(Generic[T, P]):
         self._answers = self._answers_before = 0  # in this second, and in the one before
         self._put_off_to: datetime | None = None
 
-    @property
-    def speed(self) -> float:
-        """Answers per second."""
-        return max(self._answers, self._answers_before)
+    def speed(self, now: datetime) -> int:
+        """Answers per second, lately."""
+        second = int(now.timestamp())
+        if second == self._second:
+            return max(self._answers, self._answers_before)
+        return self._answers if second == self._second + 1 else 0
 
-    def room(self) -> int:
+    def room(self, now: datetime) -> int:
         """How many more may be claimed for it now: what it answers in a quarter of a second."""
         if not self.answered:
             return FIRST_ROOM - self.held
-        return max(2 * self.concurrency, int(self.speed / 4)) - self.held
+        return max(2 * self.concurrency, self.speed(now) // 4) - self.held
 
-    def parks(self) -> bool:
-        """Whether one more may wait here: at this speed it would be sent within `PARKING`."""
-        return len(self.parked) < self.speed * PARKING.total_seconds()
+    def moves(self, now: datetime) -> bool:
+        """Whether it answers."""
+        return self.speed(now) > 0
+
+    def parks(self, now: datetime) -> bool:
+        """Whether one more may wait here, unclaimed, for a moment."""
+        if self.answered and not self.moves(now):
+            return False
+        return len(self.parked) < max(LEAST_PARKED, self.speed(now) * PARKING_SECONDS)
 
     def put_off(self, now: datetime) -> datetime:
         """When to look again at one that found no place: one after the other, at this speed."""
         earliest = now + _FIRST_PUT_OFF
         due_at = earliest if self._put_off_to is None else max(earliest, self._put_off_to)
-        self._put_off_to = min(
-            due_at + timedelta(seconds=1 / max(self.speed, _MIN_SPEED)), now + _LAST_PUT_OFF
-        )
+        step = timedelta(seconds=1 / max(self.speed(now), _MIN_SPEED))
+        self._put_off_to = min(due_at + step, now + _LAST_PUT_OFF)
         return due_at
 
     def overdue(self, now: datetime) -> Iterator[P]:
@@ -101,12 +111,12 @@ class Lane(Generic[T, P]):
         self._queue.clear()
         return waiting
 
-    def done(self, second: int, *, answered: bool) -> None:
+    def done(self, now: datetime, *, answered: bool) -> None:
         """One of what was held has its outcome."""
         self.held -= 1
         if not answered:
             return
-        self.answered = True
+        self.answered, second = True, int(now.timestamp())
         if second != self._second:
             self._answers_before = self._answers if second == self._second + 1 else 0
             self._second, self._answers = second, 0

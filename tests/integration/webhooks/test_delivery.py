@@ -310,10 +310,10 @@ def test_a_chunk_that_is_older_than_the_last_outcome_attempts_nothing_early(
     receiver.behaviour = lambda _, __: Answer(503, headers={"Retry-After": "10"})
     add_merchant(services, receiver.url())
     key = publish(services)
-    saved: list[Chunk] = []
-    assert one_try(services, saved=saved).counts == {"kept": 1}
+    (held,) = one_try(services).chunk.held
     clock.advance(3)
-    assert one_try(services, saved[0]).counts == {"lost": 1}
+    older = Chunk((replace(held, next_attempt=NOW),))
+    assert one_try(services, older).counts == {"lost": 1}
     assert len(receiver.received) == 1
     assert parse_instant(record(services, key)["dueAt"]) > clock()
 
@@ -383,16 +383,18 @@ def test_a_stop_finishes_what_is_in_flight_and_releases_the_rest(
     stop, in_flight = Stop(), threading.Event()
 
     def answer(*_: object) -> Answer:
-        stop.request()
-        in_flight.wait(0.3)
+        if len(receiver.received) > 10:  # by now more is claimed than is sent at once
+            stop.request()
+            in_flight.wait(0.3)
         return Answer()
 
     receiver.behaviour = answer
     report = one_try(services, stop=stop)
     delivered = set(receiver.ids())
-    assert 1 <= len(delivered) <= 8  # the places of one host
+    assert 11 <= len(delivered) <= 10 + 8  # the places of one endpoint
     assert report.chunk == Chunk()
-    assert report.counts == {"delivered": len(delivered), "put_back": 30 - len(delivered)}
+    assert report.counts["delivered"] == len(delivered)
+    assert report.counts.keys() <= {"delivered", "put_back"}
     for key in keys - delivered:
         stored = record(services, key)
         assert (stored["status"], stored["attempts"]) == ("pending", 0)
@@ -445,16 +447,16 @@ def test_a_stop_releases_what_waits_for_its_next_attempt(
 def test_an_attempt_does_not_start_when_its_lease_could_end_first(
     services: Services, receiver: Receiver, clock: ManualClock
 ) -> None:
-    add_merchant(services, receiver.url())
-    keys = {publish(services, number) for number in range(9)}
+    add_merchant(services, receiver.url(), id="merchant-1")
+    services.tables.endpoints.put({"merchantID": "merchant-1", "id": "default", "concurrency": 1})
+    keys = {publish(services, number) for number in range(4)}
 
     def slow(*_: object) -> Answer:
-        clock.now = max(clock.now, NOW + timedelta(seconds=50))
+        clock.now = NOW + timedelta(seconds=50)  # with three more claimed behind it
         return Answer()
 
     receiver.behaviour = slow
-    counts = one_try(services).counts
-    assert counts["put_back"] >= 1
-    assert counts["put_back"] + counts["delivered"] == 9
-    assert one_try(services).counts == {"delivered": counts["put_back"]}
+    assert one_try(services).counts == {"delivered": 1, "put_back": 3}
+    assert one_try(services).counts == {"delivered": 3}
     assert Counter(receiver.ids()) == Counter(keys)
+    assert all(record(services, key)["attempts"] == 1 for key in keys)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from remit.aws.wire import Wire
 from remit.clock import format_instant, parse_instant
 from remit.errors import RecordRefused
 from remit.services import Services
@@ -29,8 +30,6 @@ from tests.support.webhooks import (
 )
 
 EARLY = NOW - timedelta(hours=1)
-PAYLOAD = "x" * 402_000
-"""With the rest of the record, 4,096 bytes of an answer are more than moto's 405,000 bytes."""
 
 
 @pytest.fixture
@@ -48,51 +47,58 @@ def record(services: Services, key: str) -> dict[str, Any]:
 
 
 def add_poison(services: Services, receiver: Receiver, **changes: Any) -> None:
-    services.tables.webhooks.put(
-        queued_webhook("poison", receiver.url(), EARLY, payload=PAYLOAD, **changes)
-    )
+    services.tables.webhooks.put(queued_webhook("poison", receiver.url(), EARLY, **changes))
 
 
-def answering(status: int) -> Any:
-    """An answer whose excerpt does not fit into the poison record."""
-    return lambda *_: Answer(status, b"y" * 4096)
+def refuse(
+    monkeypatch: pytest.MonkeyPatch, attribute: str, meanwhile: Callable[[], object] = lambda: None
+) -> threading.Event:
+    """Every write that sets this attribute of the poison record is refused, as of one that would be
+    too large with it. The event is set once a write of that record alone was refused."""
+    transact, call, refused = Wire.transact, Wire.call, threading.Event()
 
+    def is_refused(update: Mapping[str, Any]) -> bool:
+        values = update.get("ExpressionAttributeValues", {})
+        return update.get("Key") == {"id": {"S": "poison"}} and f":set_{attribute}" in values
 
-def when_refused(services: Services, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """An event that is set once DynamoDB has refused a write of a webhook."""
-    refused, update = threading.Event(), services.tables.webhooks.update
+    async def transact_or_refuse(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+        if any(is_refused(action.get("Update", {})) for action in actions):
+            raise RecordRefused("the item would be too large")
+        return await transact(wire, actions)
 
-    def watched(*arguments: Any, **change: Any) -> Any:
-        try:
-            return update(*arguments, **change)
-        except RecordRefused:
+    async def call_or_refuse(wire: Wire, operation: str, request: Mapping[str, Any]) -> Any:
+        if operation == "UpdateItem" and is_refused(request):
+            meanwhile()
             refused.set()
-            raise
+            raise RecordRefused("the item would be too large")
+        return await call(wire, operation, request)
 
-    monkeypatch.setattr(services.tables.webhooks, "update", watched)
+    monkeypatch.setattr(Wire, "transact", transact_or_refuse)
+    monkeypatch.setattr(Wire, "call", call_or_refuse)
     return refused
 
 
 def test_a_refused_outcome_is_recorded_in_short_and_its_siblings_go_on(
     services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = when_refused(services, monkeypatch)
+    refused = refuse(monkeypatch, "lastAttempt")
 
     def answer(received: Received, _: int) -> Answer:
-        if received.id == "poison":
-            return Answer(200, b"y" * 4096)
-        # Siblings are in flight while the outcome of the poison one is refused.
-        assert refused.wait(10)
-        return Answer()
+        if received.path == "/hook":
+            # Siblings are in flight while the outcome of the poison one is refused.
+            assert refused.wait(10)
+            return Answer()
+        return Answer(500)
 
     receiver.behaviour = answer
     add_merchant(services, receiver.url())
-    add_poison(services, receiver)
+    add_merchant(services, receiver.url("/another"), id="merchant-2")
+    add_poison(services, receiver, merchantID="merchant-2", url=receiver.url("/another"))
     healthy = {publish(services, number) for number in range(30)}
-    assert one_try(services) == {"delivered": 31}
+    assert one_try(services) == {"delivered": 30, "released": 1}
     assert refused.is_set()
     assert Counter(receiver.ids()) == Counter(healthy | {"poison"})
-    for key in healthy | {"poison"}:
+    for key in healthy:
         stored = record(services, key)
         assert (stored["status"], stored["attempts"], stored["responseCode"]) == (
             "delivered",
@@ -100,13 +106,20 @@ def test_a_refused_outcome_is_recorded_in_short_and_its_siblings_go_on(
             200,
         )
         assert {"claim", "dueShard", "dueAt"}.isdisjoint(stored)
+    stored = record(services, "poison")
+    assert (stored["status"], stored["attempts"], stored["responseCode"]) == ("pending", 1, 500)
+    assert "claim" not in stored
     assert one_try(services) == {}
 
 
 def test_a_refused_failure_is_released_until_it_expires(
-    services: Services, receiver: Receiver, clock: ManualClock
+    services: Services,
+    receiver: Receiver,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    receiver.behaviour = answering(500)
+    refuse(monkeypatch, "lastAttempt")
+    receiver.behaviour = lambda *_: Answer(500)
     add_merchant(services, receiver.url())
     add_poison(services, receiver)
     assert one_try(services) == {"released": 1}
@@ -123,9 +136,10 @@ def test_a_refused_failure_is_released_until_it_expires(
 
 
 def test_a_refused_dead_letter_keeps_the_start_of_its_reason(
-    services: Services, receiver: Receiver
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    receiver.behaviour = answering(410)
+    refuse(monkeypatch, "lastAttempt")
+    receiver.behaviour = lambda *_: Answer(410)
     add_merchant(services, receiver.url())
     add_poison(services, receiver)
     assert one_try(services) == {"set_aside": 1}
@@ -138,14 +152,7 @@ def test_a_refused_dead_letter_keeps_the_start_of_its_reason(
 def test_what_cannot_be_claimed_leaves_the_queue(
     services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    claim = services.webhook_queue.claim
-
-    def limited(key: str, *arguments: Any, **more: Any) -> Any:
-        if key == "poison":
-            raise RecordRefused("the item would be too large")
-        return claim(key, *arguments, **more)
-
-    monkeypatch.setattr(services.webhook_queue, "claim", limited)
+    refuse(monkeypatch, "claim")
     add_merchant(services, receiver.url())
     add_poison(services, receiver)
     key = publish(services)
@@ -165,40 +172,39 @@ def test_a_held_one_that_cannot_be_claimed_again_is_left_to_whoever_holds_it_now
     add_poison(services, receiver, claim="another's")
     before = record(services, "poison")
 
-    def refuse(*_: Any, **__: Any) -> Any:
+    def claim_by_another() -> None:
         services.tables.webhooks.update(
             "poison",
             set={"dueAt": format_instant(NOW + timedelta(seconds=60))},
             condition="attribute_exists(#id)",
         )
-        raise RecordRefused("the item would be too large")
 
-    monkeypatch.setattr(services.webhook_queue, "claim", refuse)
+    refuse(monkeypatch, "claim", claim_by_another)
     assert one_try(services) == {"lost": 1}
     assert record(services, "poison") == {**before, "dueAt": format_instant(NOW.replace(minute=1))}
 
 
 @pytest.mark.parametrize(
-    ("write", "received"), [("claim", 0), ("finish", 1)], ids=["claiming", "recording"]
+    ("written", "received"), [("claim", 0), ("responseCode", 1)], ids=["claiming", "recording"]
 )
 def test_the_unexpected_is_logged_with_the_id_and_counted(
     services: Services,
     receiver: Receiver,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
-    write: str,
+    written: str,
     received: int,
 ) -> None:
     add_merchant(services, receiver.url())
     odd, fine = publish(services, 1), publish(services, 2)
-    call = getattr(services.webhook_queue, write)
+    action = services.tables.webhooks.update_action
 
-    def fail(claim: Any, *arguments: Any, **more: Any) -> Any:
-        if odd in (claim, getattr(claim, "key", None)):
+    def fail(key: str, **change: Any) -> Any:
+        if key == odd and written in change.get("set", ()):
             raise RuntimeError("peculiar")
-        return call(claim, *arguments, **more)
+        return action(key, **change)
 
-    monkeypatch.setattr(services.webhook_queue, write, fail)
+    monkeypatch.setattr(services.tables.webhooks, "update_action", fail)
     assert one_try(services) == {"delivered": 1, "error": 1}
     assert Counter(receiver.ids()) == Counter({fine: 1, odd: received})
     (logged,) = (entry for entry in caplog.records if entry.levelno == logging.ERROR)
@@ -232,9 +238,9 @@ def test_a_secret_that_is_not_text_lets_webhooks_wait_until_it_is(
 ) -> None:
     add_merchant(services, receiver.url(), webhookSecret=secret)
     keys = {publish(services, number) for number in range(3)}
-    assert one_try(services) == {"put_back": 3}
+    assert one_try(services) == {"deferred": 3}
     (logged,) = (entry for entry in caplog.records if entry.levelno == logging.ERROR)
-    assert "merchant=merchant-1: webhookSecret is" in logged.getMessage()
+    assert "merchant=merchant-1 endpoint=default: webhookSecret is" in logged.getMessage()
     assert str(secret) not in caplog.text
     for key in keys:
         stored = record(services, key)
@@ -252,7 +258,7 @@ def test_the_wait_for_a_secret_grows_up_to_an_hour_and_ends_with_the_webhook(
     add_merchant(services, receiver.url(), webhookSecret=b"\x01")
     key = publish(services)
     due, waits = NOW, []
-    while one_try(services) == {"put_back": 1}:
+    while one_try(services) == {"deferred": 1}:
         later = parse_instant(record(services, key)["dueAt"])
         waits.append((later - due) / timedelta(minutes=1))
         due = clock.now = later

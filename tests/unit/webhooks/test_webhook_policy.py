@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remit.webhooks.backoff import RETRY_AFTER_CAP, RetrySchedule, parse_retry_after
-from remit.webhooks.policy import MOVES, RULES, Action, Decision, Status, action_for, decide
+from remit.webhooks.policy import MOVES, RULES, Action, Decision, Reason, Status, action_for, decide
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 FAR = NOW + timedelta(hours=24)
@@ -34,10 +34,10 @@ def test_each_row_of_the_table_decides_what_it_says(rule) -> None:
         Action.RETRY_AFTER: Decision(Status.PENDING, NOW + timedelta(seconds=77)),
     }
     made = decision(rule.first, retry_after=timedelta(seconds=77))
-    if rule.action is Action.GIVE_UP:
+    if rule.action is Action.DISABLE:
         assert (made.status, made.next_attempt) == (Status.FAILED, None)
-        assert made.reason is not None
-        assert str(rule.first) in made.reason
+        assert made.reason is Reason.GONE
+        assert str(rule.first) in made.detail
     else:
         assert made == outcome[rule.action]
 
@@ -79,17 +79,24 @@ def test_every_decision_is_an_allowed_move_within_the_lifetime(case, answer) -> 
         assert NOW < made.next_attempt < case["expires_at"]
         if answer in {429, 503} and wait is not None:
             assert made.next_attempt >= NOW + wait
+            assert made.next_attempt <= NOW + max(wait, timedelta(hours=1)) * 1.2
 
 
 def test_a_retry_after_beyond_the_lifetime_expires_it() -> None:
     made = decision(429, retry_after=timedelta(hours=1), expires_at=NOW + timedelta(minutes=59))
     assert made.status is Status.EXPIRED
-    assert made.reason == "not delivered in 1 attempts"
+    assert made.reason is Reason.EXPIRED
+    assert made.detail == "not delivered in 1 attempts"
 
 
 def test_the_burst_doubles_and_the_tail_doubles_up_to_an_hour() -> None:
     waits = [SCHEDULE.wait(n, 0).total_seconds() for n in range(1, 14)]
     assert waits == [2, 4, 8, 16, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+
+
+def test_an_endpoints_own_waits_are_used_and_the_last_one_is_repeated() -> None:
+    own = RetrySchedule(waits=(timedelta(seconds=5), timedelta(minutes=5)))
+    assert [own.wait(n, 0).total_seconds() for n in (1, 2, 3, 10**6)] == [5, 300, 300, 300]
 
 
 @given(st.integers(1, 10**9), st.floats(0, 1, exclude_max=True))
