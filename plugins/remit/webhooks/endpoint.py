@@ -22,6 +22,8 @@ DEFAULT_ENDPOINT = "default"
 MAX_ENDPOINTS = 50
 """Of one merchant, `default` not counted: an event and its records are one transaction."""
 
+ENDPOINT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
 EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)+")
 EVENT_PATTERN = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.(\*|[a-z0-9_]+)")
 """`payment.succeeded`, `payment.*` (all that begin with `payment.`), or `*`."""
@@ -35,10 +37,24 @@ class Secret:
     sealed: str = field(repr=False)
     expires_at: datetime | None = None
     """When it signs no more; None: it is the current one."""
+    created_at: datetime | None = None
+    last_used_at: datetime | None = None
+    """The last success of a delivery that it signed, to the minute."""
 
     def is_live(self, now: datetime) -> bool:
         """Whether deliveries are signed with it."""
         return self.expires_at is None or now < self.expires_at
+
+
+@dataclass(frozen=True)
+class EndpointHealth:
+    """How deliveries to an endpoint went lately, as deliverers have written it down."""
+
+    failing_since: datetime | None = None
+    """When the first of the failures was that no success has followed."""
+    last_success_at: datetime | None = None
+    breaker_open_until: datetime | None = None
+    """Until then nothing is sent."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +76,11 @@ class Endpoint:
     """Requests at once per deliverer; None: the deployment's number."""
     schedule: tuple[timedelta, ...] = ()
     """Waits after the first attempt, the second and so on, the last one repeated; (): Remit's."""
+    disabled_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    """Of its settings and secrets, not of its health."""
+    health: EndpointHealth = EndpointHealth()
 
     @property
     def enabled(self) -> bool:
@@ -105,17 +126,27 @@ def default_endpoint(merchant: Item, settings: Item) -> Endpoint | None:
 
 def endpoint_in(record: Item) -> Endpoint:
     """An endpoint from its record in `WebhookEndpoints`."""
+    used = record.get("secretsUsed")
+    last_uses = used if isinstance(used, Mapping) else {}
     return Endpoint(
         id=str(record["id"]),
         merchant_id=str(record["merchantID"]),
         url=str(record["url"]),
-        secrets=tuple(_secret_in(secret) for secret in record.get("secrets", ())),
+        secrets=tuple(_secret_in(secret, last_uses) for secret in record.get("secrets", ())),
         events=tuple(record.get("events") or ("*",)),
         description=str(record.get("description", "")),
         disabled_reason=record.get("disabledReason"),
         rate=record.get("rate"),
         concurrency=record.get("concurrency"),
         schedule=tuple(timedelta(seconds=int(wait)) for wait in record.get("schedule", ())),
+        disabled_at=_instant_in(record, "disabledAt"),
+        created_at=_instant_in(record, "createdAt"),
+        updated_at=_instant_in(record, "updatedAt"),
+        health=EndpointHealth(
+            failing_since=_instant_in(record, "failingSince"),
+            last_success_at=_instant_in(record, "lastSuccessAt"),
+            breaker_open_until=_instant_in(record, "breakerOpenUntil"),
+        ),
     )
 
 
@@ -125,13 +156,23 @@ def has_unreadable_secret(merchant: Item) -> bool:
     return secret is not None and not isinstance(secret, str)
 
 
-def _secret_in(record: Mapping[str, Any]) -> Secret:
+def _secret_in(record: Mapping[str, Any], last_uses: Mapping[str, Any]) -> Secret:
     expires_at = record.get("expiresAt")
     return Secret(
         id=str(record["id"]),
         sealed=str(record["sealed"]),
         expires_at=None if expires_at is None else parse_instant(str(expires_at)),
+        created_at=_instant_in(record, "createdAt"),
+        last_used_at=_instant_in(last_uses, str(record["id"])),
     )
+
+
+def _instant_in(record: Mapping[str, Any], name: str) -> datetime | None:
+    """An instant that is told and decides nothing: a wrong one keeps nobody from a delivery."""
+    try:
+        return parse_instant(record[name])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _matches(pattern: str, event_type: str) -> bool:

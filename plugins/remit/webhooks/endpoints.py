@@ -1,15 +1,87 @@
-"""Endpoints as stored: read for a merchant, created, changed, rotated, disabled."""
+"""Endpoints as stored: created, read, changed, rotated, disabled, deleted.
+
+How a merchant's endpoints are counted. The record `#roster` beside them holds the set of their ids.
+Creating one adds its id in the same transaction, on the condition that the set has fewer than
+`MAX_ENDPOINTS`; deleting one takes the id out. DynamoDB serializes the writes of one record, so
+however many are created at once, none is too many. A set, unlike a number, cannot drift: an id is
+in it or not.
+"""
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Protocol
 
+from remit.aws.items import Item
+from remit.aws.table import Pair
 from remit.aws.tables import Tables
 from remit.clock import format_instant
+from remit.errors import ConditionFailed, Conflict, InvalidRequest
+from remit.ids import ulid
 from remit.services import Services
-from remit.webhooks.endpoint import DEFAULT_ENDPOINT, Endpoint, endpoints_in
+from remit.webhooks.endpoint import (
+    DEFAULT_ENDPOINT,
+    MAX_ENDPOINTS,
+    Endpoint,
+    endpoint_in,
+    endpoints_in,
+)
+from remit.webhooks.endpoint_records import (
+    Change,
+    EndpointRecords,
+    check_merchant,
+    is_there,
+    no_endpoint,
+    told,
+)
+from remit.webhooks.endpoint_request import (
+    CheckUrl,
+    check_changes,
+    check_new,
+    check_reason,
+    secret_errors,
+)
+from remit.webhooks.rotation import check_overlap, rotated
+from remit.webhooks.signing import new_secret
+from remit.webhooks.urls import check_url
 
-log = logging.getLogger(__name__)
+_ROSTER = "#roster"
+_FORGOTTEN = (
+    "disabledReason",
+    "disabledAt",
+    "failingSince",
+    "breakerOpenUntil",
+    "breakerOpens",
+    "breakerProbeUntil",
+)
+"""What an endpoint that is enabled begins anew without."""
+
+
+class Seals(Protocol):
+    """What the store needs of `remit.vault.Vault`."""
+
+    def seal(self, secret: str) -> str:
+        """The secret as it is stored."""
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new endpoint. Its secret is shown this once."""
+
+    endpoint: Endpoint
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """An endpoint with a new secret, which is shown this once."""
+
+    endpoint: Endpoint
+    secret: str = field(repr=False)
 
 
 def endpoints_of(tables: Tables, merchant_id: str) -> list[Endpoint]:
@@ -19,7 +91,7 @@ def endpoints_of(tables: Tables, merchant_id: str) -> list[Endpoint]:
     return endpoints_in(merchant, records)
 
 
-def disable(services: Services, key: tuple[str, str], reason: str, actor: str) -> None:
+def disable(services: Services, key: Pair, reason: str, actor: str) -> None:
     """Stop sending to an endpoint; what is published for it meanwhile is kept for a replay.
 
     Raises:
@@ -27,10 +99,198 @@ def disable(services: Services, key: tuple[str, str], reason: str, actor: str) -
         StoreUnavailable: nothing was written.
     """
     now = format_instant(services.clock())
-    there = "attribute_not_exists(#url)" if key[1] == DEFAULT_ENDPOINT else "attribute_exists(#url)"
-    services.tables.endpoints.update(
+    update = services.tables.endpoints.update_action(
         key,
         set={"disabledReason": reason, "disabledAt": now, "updatedAt": now},
-        condition=f"{there} AND attribute_not_exists(#disabledReason)",
+        condition=f"{is_there(key[1])} AND attribute_not_exists(#disabledReason)",
     )
-    log.warning("endpoint %s of %s is disabled by %s: %s", key[1], key[0], actor, reason)
+    records, details = EndpointRecords(services), {"reason": reason}
+    if not records.write(key, "disabled", actor, details, [{"Update": update}]):
+        raise ConditionFailed(f"endpoint {key[1]} is disabled already, or not there")
+
+
+class EndpointStore:
+    """The endpoints of merchants. `actor` is who wants a change, for the audit log.
+
+    Every method raises `InvalidRequest` for what can be no merchant's id, and `NotFound` where it
+    is about one endpoint and the merchant has none of that id.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        vault: Seals,
+        check_url: CheckUrl,
+        *,
+        new_id: Callable[[datetime], str] = ulid,
+        new_secret: Callable[[], str] = new_secret,
+    ) -> None:
+        self._services = services
+        self._endpoints = services.tables.endpoints
+        self._records = EndpointRecords(services)
+        self._vault = vault
+        self._check_url = check_url
+        self._new_id = new_id
+        self._new_secret = new_secret
+
+    @classmethod
+    def of(cls, services: Services) -> EndpointStore:
+        """With the deployment's keys, and its rules of what URLs may be."""
+        allow_http = bool(services.settings.webhook_networks)
+        return cls(services, services.vault, partial(check_url, allow_http=allow_http))
+
+    def create(self, merchant_id: str, values: Mapping[str, Any], *, actor: str) -> Created:
+        """A new endpoint of the fields `NEW_FIELDS`, with the given secret or a fresh one.
+
+        Raises:
+            InvalidRequest: fields are wrong; all of them are named, and nothing is stored.
+            Conflict: the merchant has as many endpoints as it can have.
+        """
+        check_merchant(merchant_id)
+        attributes = check_new(values, self._check_url)
+        secret = values.get("secret") or self._new_secret()
+        now = self._services.clock()
+        key = (merchant_id, f"ep-{self._new_id(now)}")
+        record = {
+            "merchantID": merchant_id,
+            "id": key[1],
+            **attributes,
+            "secrets": [self._sealed(secret, now)],
+            "createdAt": format_instant(now),
+            "updatedAt": format_instant(now),
+        }
+        enroll = self._endpoints.update_action(
+            (merchant_id, _ROSTER),
+            add={"endpoints": frozenset({key[1]})},
+            condition="attribute_not_exists(#endpoints) OR size(#endpoints) < :most",
+            values={"most": MAX_ENDPOINTS},
+        )
+        actions = [{"Update": enroll}, {"Put": self._endpoints.create_action(record)}]
+        if not self._records.write(key, "created", actor, told(attributes), actions):
+            raise Conflict(
+                f"there are {MAX_ENDPOINTS} endpoints, the most that a merchant can have: "
+                "change one of them, or delete one first"
+            )
+        return Created(endpoint_in(record), secret)
+
+    def get(self, merchant_id: str, endpoint_id: str) -> Endpoint:
+        """One endpoint."""
+        return self._records.read((merchant_id, endpoint_id)).endpoint
+
+    def list(self, merchant_id: str) -> Sequence[Endpoint]:
+        """A merchant's endpoints, `default` first, the others by their age."""
+        check_merchant(merchant_id)
+        return endpoints_of(self._services.tables, merchant_id)
+
+    def change(
+        self, merchant_id: str, endpoint_id: str, values: Mapping[str, Any], *, actor: str
+    ) -> Endpoint:
+        """Set the given fields; null takes one back to what it is by default.
+
+        Raises:
+            InvalidRequest: fields are wrong; all of them are named, and nothing is stored.
+        """
+        key = (merchant_id, endpoint_id)
+        self._records.read(key)
+        wanted = check_changes(endpoint_id, values, self._check_url)
+
+        def change(record: Item) -> Change | None:
+            differing = {n: value for n, value in wanted.items() if record.get(n) != value}
+            before = told({name: record.get(name) for name in differing})
+            after = told(differing)
+            details = {name: {"old": before[name], "new": after[name]} for name in differing}
+            return Change(differing, details) if differing else None
+
+        return self._records.change(key, "changed", actor, change)
+
+    def delete(self, merchant_id: str, endpoint_id: str, *, actor: str) -> None:
+        """Delete an endpoint with its secrets. What waits for it is set aside when it comes due.
+
+        Raises:
+            Conflict: it is the default endpoint.
+        """
+        key = (merchant_id, endpoint_id)
+        record = self._records.read(key).record
+        if endpoint_id == DEFAULT_ENDPOINT:
+            raise Conflict(
+                "the default endpoint is the merchant's own webhookURL: disable it, or take the "
+                "URL out of the merchant's record"
+            )
+        strike = self._endpoints.update_action(
+            (merchant_id, _ROSTER),
+            delete={"endpoints": frozenset({endpoint_id})},
+            condition="attribute_not_exists(#url)",  # whether or not it was counted
+        )
+        gone = self._endpoints.delete_action(key, condition=is_there(endpoint_id))
+        actions = [{"Update": strike}, {"Delete": gone}]
+        if not self._records.write(key, "deleted", actor, told({"url": record["url"]}), actions):
+            raise no_endpoint(endpoint_id)
+
+    def rotate_secret(
+        self,
+        merchant_id: str,
+        endpoint_id: str,
+        *,
+        actor: str,
+        overlap: timedelta | None = None,
+        secret: str | None = None,
+    ) -> Rotated:
+        """Give an endpoint a new secret, the given one or a fresh one. The old ones sign beside it
+        until the overlap ends (by default that of the settings); zero ends them at once.
+
+        Raises:
+            InvalidRequest: the overlap or the secret is wrong.
+            Conflict: it is the default endpoint, or too many secrets are live.
+        """
+        key = (merchant_id, endpoint_id)
+        self._records.read(key)
+        if endpoint_id == DEFAULT_ENDPOINT:
+            raise Conflict(
+                "the default endpoint's secret is the merchant's own webhookSecret, which the "
+                "platform keeps: it is changed in the merchant's record"
+            )
+        if overlap is None:
+            overlap = self._services.settings.webhook_secret_overlap
+        errors = (*check_overlap(overlap), *(() if secret is None else secret_errors(secret)))
+        if errors:
+            raise InvalidRequest(*errors)
+        shown_once, now = secret or self._new_secret(), self._services.clock()
+        fresh = self._sealed(shown_once, now)
+
+        def change(record: Item) -> Change:
+            secrets = rotated(record.get("secrets", ()), fresh, now, overlap)
+            live = [one["id"] for one in secrets]
+            details = {"overlapSeconds": int(overlap.total_seconds()), "live": live}
+            return Change({"secrets": secrets}, details)
+
+        return Rotated(self._records.change(key, "secret_rotated", actor, change), shown_once)
+
+    def disable(self, merchant_id: str, endpoint_id: str, reason: str, *, actor: str) -> Endpoint:
+        """Stop sending to an endpoint. One that is disabled already stays as it is.
+
+        Raises:
+            InvalidRequest: the reason cannot be shown.
+        """
+        self._records.read((merchant_id, endpoint_id))
+        check_reason(reason)
+        with suppress(ConditionFailed):
+            disable(self._services, (merchant_id, endpoint_id), reason, actor)
+        return self.get(merchant_id, endpoint_id)
+
+    def enable(self, merchant_id: str, endpoint_id: str, *, actor: str) -> Endpoint:
+        """Send to an endpoint again, whatever its breaker remembers. One that is enabled and well
+        stays as it is."""
+
+        def change(record: Item) -> Change | None:
+            there = [name for name in _FORGOTTEN if name in record]
+            details = {"disabledReason": record.get("disabledReason")}
+            return Change(dict.fromkeys(there), details) if there else None
+
+        return self._records.change((merchant_id, endpoint_id), "enabled", actor, change)
+
+    def _sealed(self, secret: str, now: datetime) -> Item:
+        return {
+            "id": self._new_id(now),
+            "sealed": self._vault.seal(secret),
+            "createdAt": format_instant(now),
+        }

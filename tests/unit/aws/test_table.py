@@ -85,6 +85,30 @@ def test_a_dotted_name_sets_one_entry_of_a_map() -> None:
     }
 
 
+def test_members_are_added_to_sets_and_taken_out_of_them() -> None:
+    action = update(
+        add={"ids": frozenset({"a"})}, delete={"old": frozenset({"b"})}, condition="#n < :most",
+        values={"most": 5},
+    )  # fmt: skip
+    assert action["UpdateExpression"] == "ADD #ids :add_ids DELETE #old :delete_old"
+    assert action["ExpressionAttributeValues"] == {
+        ":add_ids": {"SS": ["a"]},
+        ":delete_old": {"SS": ["b"]},
+        ":most": {"N": "5"},
+    }
+
+
+def test_a_delete_is_conditional() -> None:
+    table = Table[tuple[str, str]](None, "WebhookEndpoints", key="merchantID", sort="id")
+    assert table.delete_action(("m", "ep-1"), condition="#url = :url", values={"url": "x"}) == {
+        "TableName": "WebhookEndpoints",
+        "Key": {"merchantID": {"S": "m"}, "id": {"S": "ep-1"}},
+        "ConditionExpression": "#url = :url",
+        "ExpressionAttributeNames": {"#url": "url"},
+        "ExpressionAttributeValues": {":url": {"S": "x"}},
+    }
+
+
 class Canceling:
     """A client that cancels transactions for these reasons, in turn; then they happen."""
 
