@@ -277,7 +277,6 @@ class _Remembered:
 
     def put(self, sealed: str, secret: str) -> None:
         with self._lock:
-            self._secrets.pop(sealed, None)
             while len(self._secrets) >= MOST_REMEMBERED:
                 del self._secrets[next(iter(self._secrets))]
             self._secrets[sealed] = (secret, self._clock() + REMEMBERED)

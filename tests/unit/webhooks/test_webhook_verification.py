@@ -199,6 +199,15 @@ def test_one_of_several_signatures_is_enough() -> None:
         assert verify(with_signature(value), BODY, NEW, now=NOW) == "wh-1"
 
 
+def test_one_of_several_v1a_signatures_is_enough() -> None:
+    made = [
+        signed_headers("wh-1", TIMESTAMP, BODY, NEW, signing_key=key)["webhook-signature"]
+        for key in (OTHER_KEY, SIGNING_KEY, OTHER_KEY)
+    ]
+    received = with_signature(" ".join(made))
+    assert verify(received, BODY, now=NOW, public_key=PUBLIC_KEY) == "wh-1"
+
+
 @pytest.mark.parametrize("change", [str.upper, str.title, str.lower])
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
 def test_either_set_is_enough_in_any_case(beginning: str, change: Callable[[str], str]) -> None:
