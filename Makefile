@@ -17,7 +17,8 @@ PEERS_STAMP := .venv-peers/.installed
 RUN = exec env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
-.PHONY: help venv demo up down token test test-unit test-slow check bench-export bench-latency clean
+.PHONY: help venv demo up down token test test-unit test-slow check bench-export \
+	bench-webhooks bench-latency clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' \
@@ -64,6 +65,9 @@ check: $(STAMP) ## Check format, lint and types
 
 bench-export: $(STAMP) $(PEERS_STAMP) ## Measure exports beside boto3 + pandas, awswrangler, the provider
 	@$(RUN) -m benchmarks.export
+
+bench-webhooks: $(STAMP) ## Measure deliveries beside requests + boto3, aiohttp, mapped HttpOperators
+	@$(RUN) -m benchmarks.webhooks
 
 bench-latency: $(STAMP) ## Measure request to link, beside a bare DAG run, on a stack of its own
 	@$(RUN) -m benchmarks.latency

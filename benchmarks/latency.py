@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import requests
@@ -43,7 +44,7 @@ POLL_SECONDS = 0.1
 WARM_UP = 3
 TRIGGER_ATTEMPTS = 5
 
-_BUNDLES = (
+BUNDLES = (
     '[{"name": "dags-folder", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",'
     ' "kwargs": {}}, {"name": "benchmarks",'
     ' "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",'
@@ -75,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def figures(count: int) -> dict[str, Figure]:
     """Measure on a stack that is started for it and stopped at the end."""
     with tempfile.TemporaryDirectory(prefix="remit-bench-") as directory:
-        environment = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": _BUNDLES}
+        environment = {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": BUNDLES}
         stack = Stack(Path(directory), Ports.from_environment(), environment=environment)
         with stack as info:
             stack.settle()
@@ -112,30 +113,48 @@ def measure(info: StackInfo, count: int) -> tuple[list[float], list[float]]:
     return bare, exports
 
 
-def bare_run(airflow: requests.Session, dag: str) -> float:
-    """Seconds from the trigger of a run to its seen success."""
+@dataclass(frozen=True)
+class Run:
+    """A run that Airflow took: where its state is, when it was asked for (monotonic seconds), and
+    how often until it was taken."""
+
+    url: str
+    asked_at: float
+    attempts: int
+
+
+def start_run(airflow: requests.Session, dag: str) -> Run:
+    """Start a run through Airflow's REST API.
+
+    Raises:
+        BenchmarkFailed: Airflow does not take it.
+    """
     # Airflow on SQLite fails to write now and then ("database is locked"): no run, no sample.
-    for _ in range(TRIGGER_ATTEMPTS):
-        started = time.monotonic()
+    for attempt in range(1, TRIGGER_ATTEMPTS + 1):
+        asked_at = time.monotonic()
         try:
             answer = airflow.post(f"{dag}/dagRuns", json={"logical_date": None}, timeout=30)
         except requests.ReadTimeout as error:
-            print(f"asking Airflow again for a bare run: {error}", file=sys.stderr)
+            print(f"asking Airflow again for a run: {error}", file=sys.stderr)
             continue
         if answer.status_code != 500:
-            break
-        print("asking Airflow again for a bare run: it answered 500", file=sys.stderr)
-    else:
-        raise BenchmarkFailed(f"Airflow took no bare run in {TRIGGER_ATTEMPTS} attempts")
-    expect_status(answer, 200)
-    run = f"{dag}/dagRuns/{answer.json()['dag_run_id']}"
+            expect_status(answer, 200)
+            url = f"{dag}/dagRuns/{answer.json()['dag_run_id']}"
+            return Run(url, asked_at, attempt)
+        print("asking Airflow again for a run: it answered 500", file=sys.stderr)
+    raise BenchmarkFailed(f"Airflow took no run of {dag} in {TRIGGER_ATTEMPTS} attempts")
+
+
+def bare_run(airflow: requests.Session, dag: str) -> float:
+    """Seconds from the trigger of a run to its seen success."""
+    run = start_run(airflow, dag)
     eventually(
-        lambda: airflow.get(run, timeout=30).json()["state"] == "success",
+        lambda: airflow.get(run.url, timeout=30).json()["state"] == "success",
         "the bare run succeeds",
         TIMEOUT_SECONDS,
         pause=POLL_SECONDS,
     )
-    return time.monotonic() - started
+    return time.monotonic() - run.asked_at
 
 
 def one_export(client: HookClient) -> float:
