@@ -1,11 +1,12 @@
 """Delivers webhooks: every minute, and at once when something was put into the outbox.
 
-`deliver` claims a chunk and sends it, so that a first attempt waits for one task and no other.
-Beside it, `survey` looks whether more than a chunk is due; if so, `deliver_backlog` is mapped over
-groups of shards. `survey` is a task of its own, although a task costs about a second of CPU, since
-`deliver` may need a minute for its five tries, and the backlog must not wait for that.
+`deliver` claims and sends until nothing is due any more, so that a first attempt waits for one
+task and no other. Beside it, `survey` looks whether thousands are due; if so, `deliver_backlog` is
+mapped over groups of shards. `survey` is a task of its own, although a task costs about a second of
+CPU, since `deliver` may need minutes for its five tries, and the backlog must not wait for that.
 
-Airflow's retries are the backoff: one try of the task is one attempt for each webhook of its chunk.
+Airflow's retries are the backoff: what failed and is to be tried again soon is held until then, and
+the next try of the task is the next attempt.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ FIVE_ATTEMPTS: dict[str, Any] = {
     is_paused_upon_creation=False,
     # A run that waits for its next try counts as running, though it occupies no worker. Five tries
     # take half a minute of waiting and, against endpoints that hang, five timeouts of 15 s: two
-    # minutes. So the schedule alone has 2 runs open; the rest is room for runs that events start
-    # meanwhile, about one every four seconds, before they coalesce in the queue.
+    # minutes, and up to a minute of claiming each while there is a backlog. So the schedule alone
+    # has 2 to 6 runs open; the rest is room for runs that events start, before they coalesce.
     max_active_runs=32,
     # A run that is stuck must not hold one of those places for good; its leases end by themselves.
     dagrun_timeout=timedelta(minutes=15),

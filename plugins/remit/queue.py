@@ -89,6 +89,15 @@ class DueQueue:
         merged = heapq.merge(*waiting, key=lambda item: str(item["dueAt"]))
         return [item[self.table.key] for item, _ in zip(merged, range(limit), strict=False)]
 
+    def count_due(self, shard: int, most: int) -> int:
+        """How many records of a shard are due, counted to `most` at the most."""
+        return self.table.count(
+            "#dueShard = :shard AND #dueAt <= :now",
+            {"shard": shard, "now": format_instant(self._clock())},
+            most=most,
+            index=INDEX,
+        )
+
     def claim(
         self,
         key: str,

@@ -8,10 +8,19 @@ from typing import Any
 from remit.airflow.services import services
 from remit.errors import Interrupted
 from remit.queue import SHARDS
+from remit.services import Services
 from remit.stop import stop_on_sigterm
 from remit.webhooks.adoption import adopt
 from remit.webhooks.chunk import Chunk, DeliveryPending
 from remit.webhooks.delivery import deliver
+from remit.webhooks.fanout import fan_out
+
+FAN_OUT = 500
+"""Events that were written alone, and that one try makes webhooks of before it delivers."""
+
+BACKLOG = 5_000
+"""Webhooks that are due, per task. One task delivers thousands a minute; a backlog that it would
+need longer for is shared out."""
 
 _STATE_KEY = "chunk"
 
@@ -27,6 +36,7 @@ def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str
     last_try = task_instance.try_number > task_instance.max_tries
     resources = services()
     with stop_on_sigterm(resources.settings.grace) as stop:
+        fan_out(resources, stop, FAN_OUT)
         saved = state.get(_STATE_KEY)
         report = deliver(
             resources,
@@ -46,7 +56,7 @@ def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str
 
 
 def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[list[int]]:
-    """Groups of shards, as many as there are chunks due beyond the one that is being delivered.
+    """Groups of shards, as many as there are backlogs due beyond the one that `deliver` is at.
 
     Every so many minutes of the schedule, webhooks that the platform's own service left are
     adopted first. Runs without a logical date were started by an event, not by the schedule.
@@ -56,12 +66,16 @@ def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[li
     if logical_date is not None and logical_date.minute % adoption_minutes == 0:
         with stop_on_sigterm() as stop:
             adopt(resources, stop)
-    size = resources.settings.webhook_chunk
-    beyond = len(resources.webhook_queue.due(size * (SHARDS + 1))) - size
-    return shard_groups(-(-beyond // size))
+    return shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
 
 
 def shard_groups(count: int) -> list[list[int]]:
     """All shards, dealt out to so many groups; none for a count below one."""
     groups = min(count, SHARDS)
     return [list(range(group, SHARDS, groups)) for group in range(max(groups, 0))]
+
+
+def _due(resources: Services) -> int:
+    """How many webhooks are due, counted as far as tasks can be for them."""
+    most = BACKLOG * (SHARDS + 1) // SHARDS  # of each shard: keys are spread evenly
+    return sum(resources.webhook_queue.count_due(shard, most) for shard in range(SHARDS))

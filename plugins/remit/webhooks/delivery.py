@@ -73,12 +73,13 @@ def deliver(
     """Attempt what a chunk holds, each webhook at its time, and what is due in the shards.
 
     Returns when nothing is due any more, or the stop is requested: what is in flight then gets the
-    grace period, the rest is given back. `save` is called with what the next try shall go on with;
-    on the `last_try` nothing is kept for another one.
+    grace period, the rest is given back. `save` is called with what the next try shall go on with,
+    if there is something; on the `last_try` nothing is kept for another one.
     """
     started = time.monotonic()
     report = asyncio.run(_deliver(services, stop, chunk, shards, last_try, rand))
-    save(report.chunk)
+    if report.chunk.held:
+        save(report.chunk)
     log.info(
         "delivered for %d ms: %s",
         (time.monotonic() - started) * 1000,
