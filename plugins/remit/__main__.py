@@ -1,8 +1,9 @@
-"""`python -m remit`: tokens for development, and the tables and the bucket.
+"""`python -m remit`: tokens for development, the tables and the bucket, webhooks.
 
 python -m remit token --merchant merchant-001        a token, made with JWT_SECRET and its kin
 python -m remit infra apply                          create and complete what infra/ declares
 python -m remit infra adopt                          add Remit's indexes to existing tables
+python -m remit webhooks                             endpoints, and the keys of their secrets
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from datetime import timedelta
 from types import MappingProxyType
 
 from remit.clock import system_clock
-from remit.errors import ConfigurationError, RemitError
+from remit.commands import webhooks
+from remit.errors import ConfigurationError, FieldError, InvalidRequest, RemitError
 from remit.stop import stop_on_sigterm
 
 
@@ -25,10 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         COMMANDS[options.command](options)
+    except InvalidRequest as error:
+        for wrong in error.errors:
+            print(f"remit {options.command}: {_told(wrong)}", file=sys.stderr)
+        return 1
     except RemitError as error:
         print(f"remit {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _told(wrong: FieldError) -> str:
+    allowed = wrong.allowed if isinstance(wrong.allowed, str) else ", ".join(wrong.allowed)
+    return f"{wrong.field}: {wrong.message}; allowed: {allowed}"
 
 
 def _token(options: argparse.Namespace) -> None:
@@ -67,7 +78,7 @@ def _infra(options: argparse.Namespace) -> None:
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(
-    {"token": _token, "infra": _infra}
+    {"token": _token, "infra": _infra, "webhooks": webhooks.run}
 )
 """Command to what it does."""
 
@@ -82,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--email", help="who asked for it")
     infra = commands.add_parser("infra", help="the tables and the bucket")
     infra.add_argument("action", choices=("apply", "adopt"))
+    webhooks.add_arguments(commands.add_parser("webhooks", help=webhooks.HELP))
     return parser
 
 
