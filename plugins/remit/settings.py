@@ -183,6 +183,10 @@ class Settings:
             )
         if not timedelta() < self.link_lifetime <= timedelta(days=7):
             raise ConfigurationError("REMIT_LINK_SECONDS must be between 1 and 604800 (7 days)")
+        if not timedelta() <= self.webhook_secret_overlap <= timedelta(days=7):
+            raise ConfigurationError(
+                "REMIT_WEBHOOK_SECRET_OVERLAP_SECONDS must be at most 604800 (7 days)"
+            )
         if not 1 <= self.max_slices <= 1000:
             raise ConfigurationError("REMIT_MAX_SLICES must be between 1 and 1000")
 

@@ -43,6 +43,7 @@ def test_variables_are_read_in_their_units() -> None:
         ("REMIT_REJECTS_WHOLE", "perhaps"),
         ("REMIT_MAX_SLICES", "1001"),
         ("REMIT_WEBHOOK_LEASE_SECONDS", "15"),
+        ("REMIT_WEBHOOK_SECRET_OVERLAP_SECONDS", "604801"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:

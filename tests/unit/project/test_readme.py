@@ -31,7 +31,7 @@ ACTIONS = {
     "batch_get_item": {"dynamodb:BatchGetItem"},
     "put_item": {"dynamodb:PutItem"},
     "update_item": {"dynamodb:UpdateItem"},
-    "transact_write_items": {"dynamodb:PutItem", "dynamodb:UpdateItem"},
+    "transact_write_items": {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"},
     "query": {"dynamodb:Query"},
     "scan": {"dynamodb:Scan"},
     "put_object": {"s3:PutObject"},
