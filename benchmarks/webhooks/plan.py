@@ -15,6 +15,8 @@ class Plan:
     endpoints: int = 100
 
     count: int = 20_000
+    peer_count: int = 5_000
+    """Of the peer, which takes several times as long for each."""
     concurrency: int = 100
     """Requests at once of the bare loop."""
 
@@ -38,12 +40,19 @@ class Plan:
 
     def sized(self, count: int) -> Plan:
         """The same with so many webhooks, where they are counted in thousands."""
-        return replace(self, count=count, memory_small=count // 10, memory_large=count)
+        return replace(
+            self,
+            count=count,
+            peer_count=min(count, self.peer_count),
+            memory_small=count // 10,
+            memory_large=count,
+        )
 
 
 QUICK = Plan(
     rounds=1,
     count=1_000,
+    peer_count=500,
     paced_seconds=10.0,
     memory_small=500,
     memory_large=2_000,
