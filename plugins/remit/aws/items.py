@@ -33,7 +33,8 @@ def encode_item(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
 
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     """Decode a record as DynamoDB's API returns it."""
-    return {name: decode(value) for name, value in item.items()}
+    # Most attributes of most records are texts: they need no function.
+    return {name: v["S"] if "S" in v else decode(v) for name, v in item.items()}
 
 
 def encode(value: Any) -> AttributeValue:

@@ -16,11 +16,13 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
+from botocore.utils import get_environ_proxies
 from isal import isal_zlib
 
 from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
@@ -66,18 +68,19 @@ class Wire:
         self._aws = aws
         self._url = endpoint.rstrip("/") + "/"
         self._uniform = uniform
+        # As botocore's own clients have it, and looked up once: aiohttp would do so every time.
+        proxies = get_environ_proxies(endpoint)
+        self._proxy: str | None = proxies.get(urlsplit(endpoint).scheme)
         self._signer: SigV4Auth | None = None
         self._signer_until = 0.0
 
     async def __aenter__(self) -> Wire:
         bundle = self._aws.session.get_config_variable("ca_bundle")
         context = ssl.create_default_context(cafile=bundle or None)
-        # Proxies and their exceptions as in the environment, which botocore's clients use as well.
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=context),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=_TIMEOUT,
-            trust_env=True,
         )
         return self
 
@@ -133,7 +136,7 @@ class Wire:
         headers = await self._signed(operation, body)
         try:
             async with self._session.post(
-                self._url, data=body, headers=headers, allow_redirects=False
+                self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
             ) as response:
                 content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:

@@ -99,6 +99,7 @@ class Courier:
         self._health = health
         self._random = rand
         self._keeps = keeps
+        self._latest_start = settings.webhook_lease - settings.webhook_timeout
         self._times = Times(settings.webhook_lease, settings.webhook_retention)
         self._lanes: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._outcomes: list[tuple[Open, Move]] = []
@@ -150,21 +151,22 @@ class Courier:
 
     async def _send(self, opened: Open) -> None:
         """One attempt, from its lane."""
-        if self._stop.requested or self._lease_too_short(opened):
-            self._ended(opened, answered=False)
+        now, lane = self._clock(), self.lane(opened.ready)
+        if self._stop.requested or self._lease_too_short(opened, now):
+            lane.done(now, answered=False)
             await self._put_back([opened])
             return
         opened.attempted = True
-        outcome = await self._post(opened)
-        self._ended(opened, answered=outcome.status is not None)
-        self._settle(opened, outcome)
+        outcome = await self._post(opened, now)
+        now = self._clock()
+        lane.done(now, answered=outcome.status is not None)
+        self._settle(opened, outcome, now)
 
-    async def _post(self, opened: Open) -> Outcome:
+    async def _post(self, opened: Open, now: datetime) -> Outcome:
         ready = opened.ready
         try:
-            timestamp = epoch_seconds(self._clock())
             headers = self._signer.headers(
-                ready.webhook.id, timestamp, ready.body, ready.known.signing_keys
+                ready.webhook.id, epoch_seconds(now), ready.body, ready.known.signing_keys
             )
             return await self._sender.post(Request(ready.url, headers, ready.body))
         except Exception:
@@ -172,18 +174,13 @@ class Courier:
             log.exception("webhook=%s could not be sent", ready.webhook.id)
             return Outcome(timedelta(), error="internal")
 
-    def _lease_too_short(self, opened: Open) -> bool:
+    def _lease_too_short(self, opened: Open, now: datetime) -> bool:
         """Whether the lease could end before the attempt does; then another would deliver too."""
-        lease_end = opened.claimed_at + self._settings.webhook_lease
-        return self._clock() + self._settings.webhook_timeout >= lease_end
+        return now - opened.claimed_at >= self._latest_start
 
-    def _ended(self, opened: Open, *, answered: bool) -> None:
-        self.lane(opened.ready).done(self._clock(), answered=answered)
-
-    def _settle(self, opened: Open, outcome: Outcome) -> None:
+    def _settle(self, opened: Open, outcome: Outcome, now: datetime) -> None:
         """Decide about a webhook after its attempt, and let it be recorded with others."""
-        ready, now = opened.ready, self._clock()
-        webhook, known = ready.webhook, ready.known
+        webhook, known = opened.ready.webhook, opened.ready.known
         decision = decide(
             outcome.status,
             outcome.retry_after,

@@ -20,18 +20,19 @@ from datetime import datetime
 from functools import partial
 
 from remit.aws.wire import Wire
+from remit.clock import format_instant
 from remit.errors import StoreUnavailable
 from remit.queue import SHARDS, new_token
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks import moves
 from remit.webhooks.chunk import Chunk, Held
-from remit.webhooks.courier import Courier
-from remit.webhooks.directory import Directory
+from remit.webhooks.courier import Courier, Open
+from remit.webhooks.directory import Directory, EndpointKey
 from remit.webhooks.endpoints import disable
 from remit.webhooks.feed import Feed
 from remit.webhooks.health import Defer, HealthBook, Probe
-from remit.webhooks.lanes import Parked
+from remit.webhooks.lanes import Lane, Parked
 from remit.webhooks.moves import Move, Result
 from remit.webhooks.prepare import Preparer, Ready
 from remit.webhooks.reader import Reader
@@ -155,6 +156,7 @@ class _Try:
         self._health = health
         self._awaited: dict[str, Held] = {}
         self._retries: list[tuple[datetime, str]] = []
+        self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._settled: set[str] = set()
 
     async def run(self, chunk: Chunk) -> Report:
@@ -188,14 +190,10 @@ class _Try:
                     return
             if busy:
                 continue
-            if not (self._courier.open or self._awaited or self._parked()):
+            if not (self._courier.open or self._awaited or self._parking):
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._courier.changed.wait(), self._idle_seconds())
-
-    def _idle_seconds(self) -> float:
-        """How long there is nothing to do, unless something changes."""
-        return min(max(self._feed.seconds_to_next_pass(), 0.005), _STOP_SECONDS)
+                await asyncio.wait_for(self._courier.changed.wait(), _STOP_SECONDS)
 
     async def _once(self) -> bool:
         """One batch of whatever is first in line; False: there is nothing to do just now."""
@@ -203,10 +201,11 @@ class _Try:
         room = min(_BATCH, self._settings.webhook_chunk - len(courier.open) - len(courier.kept))
         if room <= 0:
             return False
-        parked, overdue = self._unpark(room), self._overdue()
-        if parked or overdue:
-            await self._begin(parked, overdue)
-            return True
+        if self._parking:
+            parked, overdue = self._unpark(room), self._overdue()
+            if parked or overdue:
+                await self._begin(parked, overdue)
+                return True
         tokens: dict[str, str | None] = dict(self._due_retries(room))
         if not tokens and self._enough_is_parked():
             return False
@@ -252,6 +251,7 @@ class _Try:
             return True
         if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
             lane.parked.append(Parked(ready, now))
+            self._parking[ready.known.key] = lane
             self._settled.add(ready.webhook.id)
         else:
             done.append(moves.defer(ready.seen, lane.put_off(now)))
@@ -266,32 +266,35 @@ class _Try:
         """Whether lanes that move have enough to do: what is read beyond that only to find no place
         would have to be put off, and is as well left where it is."""
         now = self._clock()
-        moving = (len(lane.parked) for lane in self._courier.lanes() if lane.moves(now))
+        moving = (len(lane.parked) for lane in self._parking.values() if lane.moves(now))
         return sum(moving) >= _ENOUGH_PARKED
-
-    def _parked(self) -> bool:
-        return any(lane.parked for lane in self._courier.lanes())
 
     def _unpark(self, room: int) -> list[Ready]:
         taken: list[Ready] = []
         now = self._clock()
-        for lane in self._courier.lanes():
+        for lane in self._parking.values():
             while lane.parked and lane.room(now) > 0 and len(taken) < room:
                 if not (lane.answered or self._unproven_may_begin()):
                     break
                 lane.held += 1
                 taken.append(lane.parked.popleft().item)
+        self._leave_parking()
         self._settled.difference_update(ready.webhook.id for ready in taken)
         return taken
 
     def _overdue(self) -> list[Move]:
         """What is parked with a lane that has become slower than it was is put off after all."""
         now = self._clock()
-        return [
+        overdue = [
             moves.defer(ready.seen, lane.put_off(now))
-            for lane in self._courier.lanes()
+            for lane in self._parking.values()
             for ready in lane.overdue(now)
         ]
+        self._leave_parking()
+        return overdue
+
+    def _leave_parking(self) -> None:
+        self._parking = {key: lane for key, lane in self._parking.items() if lane.parked}
 
     async def _begin(self, ready: list[Ready], done: list[Move]) -> None:
         """Claim, and write what else there is to write; what is claimed goes its way."""
@@ -300,8 +303,8 @@ class _Try:
         try:
             allowed = [each for each in ready if await self._may_probe(each, done)]
             complete = await self._preparer.complete(allowed, done)
-            lease = self._settings.webhook_lease
-            claims = [moves.claim(each.seen, token, now, lease) for each in complete]
+            leased_until = format_instant(now + self._settings.webhook_lease)
+            claims = [moves.claim(each.seen, token, leased_until) for each in complete]
             results = await self._writer.write([*claims, *done])
             for each, result in zip(complete, results, strict=False):
                 if result is Result.CLAIMED:

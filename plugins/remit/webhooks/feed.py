@@ -40,8 +40,6 @@ class Feed:
         self._next: dict[int, Mapping[str, Any]] = {}
         self._until = ""
         self._next_pass_at = float("-inf")
-        self.dry = False
-        """Whether the last pass found nothing at all."""
 
     async def take(self, limit: int) -> list[str]:
         """Up to so many keys; none while the next pass is not due yet.
@@ -53,12 +51,6 @@ class Feed:
             await self._refill()
         return [self._keys.popleft() for _ in range(min(limit, len(self._keys)))]
 
-    def seconds_to_next_pass(self) -> float:
-        """How long `take` will have nothing new to look at; 0: it has."""
-        if self._keys or self._next:
-            return 0.0
-        return max(0.0, self._next_pass_at - self._monotonic())
-
     async def _refill(self) -> None:
         if self._next:
             pages, self._next = self._next, {}
@@ -67,8 +59,7 @@ class Feed:
             self._until = format_instant(self._clock())
             self._shuffle(self._shards)
             await self._query(dict.fromkeys(self._shards))
-            self.dry = not self._keys
-            wait = _AFTER_NOTHING_SECONDS if self.dry else _AFTER_WORK_SECONDS
+            wait = _AFTER_WORK_SECONDS if self._keys else _AFTER_NOTHING_SECONDS
             self._next_pass_at = self._monotonic() + wait
 
     async def _query(self, starts: Mapping[int, Mapping[str, Any] | None]) -> None:

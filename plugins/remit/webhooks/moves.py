@@ -7,9 +7,11 @@ away `waitingFor`, by which its merchant's queue is counted.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -76,7 +78,7 @@ class Move:
     change: Changes
     result: Result
     attempt: Item | None = None
-    short: Changes | None = None
+    short: Callable[[], Changes] | None = None
     short_result: Result | None = None
 
 
@@ -118,19 +120,19 @@ class Attempt(msgspec.Struct, frozen=True):
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-def claim(seen: Seen, token: str, now: datetime, lease: timedelta) -> Move:
-    """Claim a webhook, which begins an attempt."""
+def claim(seen: Seen, token: str, leased_until: str) -> Move:
+    """Claim a webhook, which begins an attempt; the instant is written as in `dueAt`."""
     condition, values = seen.condition
     attempts = (seen.attempts or 0) + 1
     return Move(
         seen.key,
         {
-            "set": {"claim": token, "dueAt": format_instant(now + lease), "attempts": attempts},
+            "set": {"claim": token, "dueAt": leased_until, "attempts": attempts},
             "condition": condition,
             "values": values,
         },
         Result.CLAIMED,
-        short=_unclaimable(seen),
+        short=partial(_unclaimable, seen),
         short_result=Result.SET_ASIDE,
     )
 
@@ -156,13 +158,13 @@ def set_aside(seen: Seen, decision: Decision, now: datetime, retention: timedelt
     return Move(
         seen.key,
         {
-            "set": _ended(decision, now, retention),
+            "set": _ended(decision, now + retention, format_instant(now)),
             "remove": _OUT_OF_QUEUE,
             "condition": condition,
             "values": values,
         },
         _ENDS[decision.status],
-        short={
+        short=lambda: {
             "set": _in_short(decision),
             "remove": (*_OUT_OF_QUEUE, "responseBody", "lastError"),
             "condition": condition,
@@ -197,10 +199,11 @@ def put_back(key: str, token: str, due_at: datetime, *, attempts: int | None = N
 def outcome(webhook: Webhook, token: str, attempt: Attempt, times: Times, *, keeps: bool) -> Move:
     """Record an attempt. A webhook that this deliverer `keeps` stays claimed until a lease after
     its next attempt; any other one goes back to the queue, or leaves it."""
-    decision, changes = attempt.decision, _answered(attempt)
+    decision, at = attempt.decision, format_instant(attempt.at)
+    changes = _answered(attempt, at)
     remove: tuple[str, ...] = ()
     if decision.next_attempt is None:
-        changes |= _ended(decision, attempt.at, times.retention)
+        changes |= _ended(decision, attempt.at + times.retention, at)
         remove, became = _OUT_OF_QUEUE, _ENDS[decision.status]
     elif keeps:
         changes["dueAt"] = format_instant(decision.next_attempt + times.lease)
@@ -212,17 +215,17 @@ def outcome(webhook: Webhook, token: str, attempt: Attempt, times: Times, *, kee
         webhook.id,
         {"set": changes, "remove": remove, "condition": _HELD, "values": {"held": token}},
         became,
-        attempt=_attempt_record(webhook, attempt, times.retention),
-        short=_outcome_in_short(token, attempt),
+        attempt=_attempt_record(webhook, attempt, at, times.retention),
+        short=partial(_outcome_in_short, token, attempt),
         short_result=Result.RELEASED if became is Result.KEPT else became,
     )
 
 
-def _attempt_record(webhook: Webhook, attempt: Attempt, retention: timedelta) -> Item:
+def _attempt_record(webhook: Webhook, attempt: Attempt, at: str, retention: timedelta) -> Item:
     outcome, next_attempt = attempt.outcome, attempt.decision.next_attempt
     record = {
         "webhookID": webhook.id,
-        "at": f"{format_instant(attempt.at)}#{attempt.number}",
+        "at": f"{at}#{attempt.number}",
         "merchantID": webhook.merchant_id,
         "endpointID": webhook.endpoint_id,
         "attempt": attempt.number,
@@ -261,10 +264,10 @@ def _unclaimable(seen: Seen) -> Changes:
     }
 
 
-def _answered(attempt: Attempt) -> Changes:
+def _answered(attempt: Attempt, at: str) -> Changes:
     """What an attempt changes in the record. The answer's body is in the attempt's own record: here
     every later write would bill it again."""
-    at, decision = format_instant(attempt.at), attempt.decision
+    decision = attempt.decision
     changes: Changes = {
         "status": decision.status.value,
         "lastAttempt": at,
@@ -277,12 +280,12 @@ def _answered(attempt: Attempt) -> Changes:
     return changes
 
 
-def _ended(decision: Decision, now: datetime, retention: timedelta) -> Changes:
+def _ended(decision: Decision, expires_at: datetime, at: str) -> Changes:
     """It is kept for a while after its end; a dead letter with the reason."""
     ended: Changes = {
         "status": decision.status.value,
-        "updatedAt": format_instant(now),
-        "expiresAt": epoch_seconds(now + retention),
+        "updatedAt": at,
+        "expiresAt": epoch_seconds(expires_at),
     }
     if decision.reason is not None:
         ended |= {"reasonCode": decision.reason.value, "reason": decision.detail}

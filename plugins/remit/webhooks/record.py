@@ -29,7 +29,7 @@ class Unsendable(RemitError):
         self.reason = reason
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Webhook:
     """What delivery needs of a record. Either `event_id` or `payload` says what to send.
 

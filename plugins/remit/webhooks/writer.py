@@ -143,7 +143,7 @@ class Writer:
             if move.short is None:
                 raise
             log.warning("webhook=%r is recorded in short: %s", move.key, error)
-            await self._wire.call("UpdateItem", self._update(move.key, move.short))
+            await self._wire.call("UpdateItem", self._update(move.key, move.short()))
             return move.short_result or move.result
         return move.result
 
