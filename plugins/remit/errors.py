@@ -18,6 +18,7 @@ RemitError
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
 ├── RecordRefused           DynamoDB does not take this change of this record: its size, a type
+├── AddressRefused          a webhook would go to an address that is not public
 ├── SecretUnreadable        a stored secret cannot be opened or used until the deployment is mended
 └── LeaseLost               the claim is another's, or canceled: stop, and change nothing
 """
@@ -141,6 +142,16 @@ class AlreadyExists(ConditionFailed):
 class RecordRefused(RemitError):
     """DynamoDB does not take a change of one record, whatever its status: it would be too large,
     or an attribute is of another type than the change needs."""
+
+
+class AddressRefused(RemitError):
+    """A webhook would go to an address that is not public, nor in a network that a deployment
+    names. `why` is what the address is."""
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(f"no webhook goes to {address}: {why}")
+        self.address = address
+        self.why = why
 
 
 class SecretUnreadable(RemitError):

@@ -1,29 +1,62 @@
 """One attempt over HTTP: a POST with a deadline and a capped answer. Every failure is an outcome.
 
-Redirects are not followed, proxies and credentials from the environment are not used, and cookies
-are not kept: an endpoint learns nothing about another.
+Only addresses that were checked are connected to. Redirects are not followed, proxies and
+credentials from the environment are not used, and cookies are not kept: an endpoint learns nothing
+about another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import codecs
 import ssl
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import lru_cache
 from types import TracebackType
+from typing import Any
 
 import aiohttp
+from multidict import CIMultiDict, istr
+from yarl import URL
 
 from remit import __version__
 from remit.clock import Clock
+from remit.errors import AddressRefused, ConfigurationError, InvalidRequest
 from remit.settings import Settings
+from remit.webhooks.addresses import (
+    CheckedResolver,
+    Network,
+    Resolve,
+    addresses_of,
+    networks_of,
+    why_refused,
+)
 from remit.webhooks.backoff import parse_retry_after
+from remit.webhooks.urls import check_url, literal_of, parse_url
 
 EXCERPT_BYTES = 4096
-"""So much of an answer's body, decompressed, is kept; the rest is not read."""
+"""So much of an answer's body is kept: decompressed, and as UTF-8."""
+
+READ_BYTES = 16 * EXCERPT_BYTES
+"""So much of an answer's body is read, as it comes: a body that ends within it lets its connection
+be used again. The connection of a longer one is closed."""
+
+_HEADERS = CIMultiDict(
+    {
+        istr("Content-Type"): "application/json",
+        istr("User-Agent"): f"Remit/{__version__}",
+        istr("Accept"): "*/*",
+        istr("Accept-Encoding"): "identity",
+    }
+)
+_KNOWN_URLS = 4096  # parsed and checked once: about a kilobyte each
+_RESOLVED_SECONDS = 10  # so long the addresses of a name, once checked, serve new connections
+_RESOLVED_NAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -49,45 +82,74 @@ class Outcome:
 # From the narrowest type to the widest: the first that matches names the error.
 ERROR_CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (TimeoutError, "timeout"),
+    (AddressRefused, "address"),
+    (InvalidRequest, "url"),
+    (aiohttp.InvalidURL, "url"),
+    (aiohttp.ClientHttpProxyError, "proxy"),
+    (aiohttp.ClientProxyConnectionError, "proxy"),
     (aiohttp.ClientConnectorDNSError, "dns"),
     (aiohttp.ClientSSLError, "tls"),
     (ssl.SSLError, "tls"),
     (aiohttp.ClientConnectorError, "connect"),
     (aiohttp.ServerDisconnectedError, "disconnected"),
-    (aiohttp.InvalidURL, "url"),
     (aiohttp.ClientPayloadError, "protocol"),
     (aiohttp.ClientResponseError, "protocol"),
     (aiohttp.ClientError, "network"),
     (OSError, "network"),
     (ValueError, "protocol"),
 )
+_ERRORS = tuple(kind for kind, _ in ERROR_CLASSES)
 
 
 class Sender:
-    """A pool of connections for one chunk. Use as an asynchronous context manager."""
+    """A pool of connections for one chunk. Use as an asynchronous context manager.
+
+    `networks` are those that webhooks may go to though they are not public, by http:// too. With a
+    `proxy`, all requests go to it, and names are resolved, and refused, by it.
+    """
 
     def __init__(
-        self, timeout: timedelta, clock: Clock, stopwatch: Callable[[], float] = time.monotonic
+        self,
+        timeout: timedelta,
+        clock: Clock,
+        *,
+        networks: Sequence[Network] = (),
+        proxy: str = "",
+        stopwatch: Callable[[], float] = time.monotonic,
+        resolve: Resolve = addresses_of,
+        tls: ssl.SSLContext | bool = True,
     ) -> None:
-        self._timeout = timeout
+        self._seconds = timeout.total_seconds()
         self._clock = clock
         self._stopwatch = stopwatch
+        self._networks = networks
+        self._proxy = _proxy(proxy)
+        self._resolve = resolve
+        self._tls = tls
+        self._route = lru_cache(_KNOWN_URLS)(self._new_route)
 
     @classmethod
     def of(cls, settings: Settings, clock: Clock) -> Sender:
-        """As a deployment has set it."""
-        return cls(settings.webhook_timeout, clock)
+        """As a deployment has set it.
+
+        Raises:
+            ConfigurationError: the networks or the proxy are wrong.
+        """
+        return cls(
+            settings.webhook_timeout,
+            clock,
+            networks=networks_of(settings.webhook_networks),
+            proxy=settings.webhook_proxy,
+        )
 
     async def __aenter__(self) -> Sender:
-        self._session = aiohttp.ClientSession(
-            # The lanes bound the requests: time spent waiting for a turn must not count against an
-            # endpoint's deadline, as waiting in the connector's own queue would.
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            trust_env=False,
-            auto_decompress=False,
-        )
+        # What a connection may lead to depends on the scheme: each has its own pool and addresses.
+        async with AsyncExitStack() as opened:
+            self._sessions = {
+                scheme: await opened.enter_async_context(self._session(scheme))
+                for scheme in ("https", "http")
+            }
+            self._opened = opened.pop_all()
         return self
 
     async def __aexit__(
@@ -96,15 +158,16 @@ class Sender:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        self._route.cache_clear()
+        await self._opened.aclose()
 
     async def post(self, request: Request) -> Outcome:
         """Post once. One deadline covers name lookup, connect, TLS, headers and body."""
         started = self._stopwatch()
         try:
-            async with asyncio.timeout(self._timeout.total_seconds()):
+            async with asyncio.timeout(self._seconds):
                 status, excerpt, retry_after = await self._exchange(request)
-        except tuple(kind for kind, _ in ERROR_CLASSES) as error:
+        except _ERRORS as error:
             return Outcome(self._since(started), error=error_class(error))
         return Outcome(
             self._since(started),
@@ -114,17 +177,56 @@ class Sender:
         )
 
     async def _exchange(self, request: Request) -> tuple[int, str, str | None]:
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": f"Remit/{__version__}",
-            "Accept-Encoding": "identity",
-            **request.headers,
-        }
-        async with self._session.post(
-            request.url, data=request.body, headers=headers, allow_redirects=False
-        ) as response:
+        session, url = self._route(request.url)
+        response = await session.post(
+            url, data=request.body, headers=request.headers, allow_redirects=False
+        )
+        try:
             excerpt = await _excerpt(response)
-            return response.status, excerpt, response.headers.get("Retry-After")
+        finally:
+            if not response.closed:  # it has not come to its end, or is no HTTP any more
+                response.close()
+        return response.status, excerpt, response.headers.get("Retry-After")
+
+    def _new_route(self, text: str) -> tuple[aiohttp.ClientSession, URL]:
+        """The connections for a URL, and the URL as the client takes it.
+
+        Raises:
+            InvalidRequest: no endpoint may have this URL.
+            AddressRefused: its host is an address that is not allowed.
+        """
+        check_url(text, allow_http=bool(self._networks))
+        url = parse_url(text)
+        literal = literal_of(url)
+        if literal is not None and (why := why_refused(literal, url.scheme, self._networks)):
+            raise AddressRefused(str(literal), why)
+        return self._sessions[url.scheme], url
+
+    def _session(self, scheme: str) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=self._connector(scheme),
+            headers=_HEADERS,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            proxy=self._proxy,
+            trust_env=False,
+            auto_decompress=False,
+        )
+
+    def _connector(self, scheme: str) -> aiohttp.TCPConnector:
+        # The lanes bound the requests: time spent waiting for a turn must not count against an
+        # endpoint's deadline, as waiting in the connector's own queue would.
+        common: dict[str, Any] = {"limit": 0, "ssl": self._tls}
+        if self._proxy is not None:
+            return aiohttp.TCPConnector(**common)
+        checked = CheckedResolver(scheme, self._networks, self._resolve)
+        return aiohttp.TCPConnector(
+            resolver=checked,
+            socket_factory=checked.open_socket,
+            ttl_dns_cache=_RESOLVED_SECONDS,
+            dns_cache_max_size=_RESOLVED_NAMES,
+            **common,
+        )
 
     def _since(self, started: float) -> timedelta:
         return timedelta(seconds=self._stopwatch() - started)
@@ -136,21 +238,51 @@ def error_class(error: Exception) -> str:
 
 
 async def _excerpt(response: aiohttp.ClientResponse) -> str:
-    """The start of the body. A short body is read to its end, so that the connection is kept."""
-    inflate = _inflater(response.headers.get("Content-Encoding", ""))
-    kept = b""
-    while len(kept) < EXCERPT_BYTES and (raw := await response.content.read(EXCERPT_BYTES)):
-        try:
+    """The start of the body, decoded."""
+    content, kept, read = response.content, b"", 0
+    inflate = _inflater(response.headers.get("Content-Encoding"))
+    while read < READ_BYTES and (raw := await content.readany()):
+        read += len(raw)
+        if len(kept) < EXCERPT_BYTES:
             kept += inflate(raw, EXCERPT_BYTES - len(kept))
-        except zlib.error:  # a body that cannot be decoded takes nothing from its status
-            break
-    if not response.content.at_eof():
-        response.close()
-    return kept[:EXCERPT_BYTES].decode("utf-8", "replace")
+    return _text(kept)
 
 
-def _inflater(encoding: str) -> Callable[[bytes, int], bytes]:
-    """A decoder that never produces more than it is asked for, whatever a gzip bomb holds."""
-    if encoding.strip().lower() in {"gzip", "x-gzip", "deflate"}:
-        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 32).decompress
-    return lambda raw, limit: raw[:limit]
+def _text(kept: bytes) -> str:
+    if kept.isascii():
+        return kept.decode("ascii")
+    # A character that the cap has cut is left out. What is no UTF-8 takes more room once replaced.
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(kept, final=len(kept) < EXCERPT_BYTES)
+    return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
+
+
+def _inflater(encoding: str | None) -> Callable[[bytes, int], bytes]:
+    """A decoder that never produces more than it is asked for, whatever a gzip bomb holds, and
+    nothing from where it finds no sense: the answer's status counts all the same."""
+    if encoding is None or encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
+        return lambda raw, limit: raw[:limit]
+    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+
+    def inflate(raw: bytes, limit: int) -> bytes:
+        try:
+            return decoder.decompress(raw, limit)
+        except zlib.error:
+            return b""
+
+    return inflate
+
+
+def _proxy(text: str) -> URL | None:
+    if not text:
+        return None
+    try:
+        proxy = URL(text)
+    except ValueError:
+        proxy = URL()
+    if proxy.scheme not in {"http", "https"} or not proxy.raw_host:
+        # The text is not shown: it may hold a password.
+        raise ConfigurationError(
+            "REMIT_WEBHOOK_PROXY must be the URL of a proxy, such as http://proxy.internal:3128"
+        )
+    return proxy

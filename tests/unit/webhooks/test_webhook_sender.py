@@ -6,44 +6,34 @@ import os
 import socket
 import time
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer
 
+from remit.errors import ConfigurationError
+from remit.settings import Settings
 from remit.webhooks.sender import (
     ERROR_CLASSES,
     EXCERPT_BYTES,
-    REQUESTS_PER_HOST,
+    READ_BYTES,
     Outcome,
     Request,
     Sender,
     error_class,
 )
 from tests.support.clock import ManualClock
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@asynccontextmanager
-async def receiver(handler: Handler) -> AsyncIterator[TestServer]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    async with TestServer(app) as server:
-        yield server
-
-
-async def post(url: str, deadline: float = 5) -> Outcome:
-    async with Sender(timedelta(seconds=deadline), ManualClock()) as sender:
-        return await sender.post(Request(url, {"X-Webhook-ID": "wh-1"}, b'{"a":1}'))
-
-
-async def answer_of(handler: Handler, deadline: float = 5) -> Outcome:
-    async with receiver(handler) as server:
-        return await post(str(server.make_url("/hook")), deadline)
+from tests.support.receivers import (
+    BODY,
+    Handler,
+    answer_of,
+    bare_receiver,
+    post,
+    receiver,
+    sender,
+)
 
 
 async def test_posts_the_exact_bytes_and_headers() -> None:
@@ -52,22 +42,67 @@ async def test_posts_the_exact_bytes_and_headers() -> None:
     async def handler(request: web.Request) -> web.Response:
         seen.append((request.method, request.headers["X-Webhook-ID"], await request.read()))
         assert request.headers["Content-Type"] == "application/json"
+        assert request.headers["Accept-Encoding"] == "identity"
+        assert request.headers["User-Agent"].startswith("Remit/")
         return web.Response(status=201, text="thanks")
 
     outcome = await answer_of(handler)
-    assert seen == [("POST", "wh-1", b'{"a":1}')]
+    assert seen == [("POST", "wh-1", BODY)]
     assert (outcome.status, outcome.error, outcome.excerpt) == (201, None, "thanks")
 
 
-async def test_a_redirect_is_an_answer_and_not_followed() -> None:
+async def test_headers_of_the_request_come_before_those_of_every_request() -> None:
+    types: list[list[str]] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        types.append(request.headers.getall("Content-Type"))
+        return web.Response()
+
+    async with receiver(handler) as server, sender() as one:
+        url = str(server.make_url("/"))
+        await one.post(Request(url, {"content-type": "application/cloudevents+json"}, BODY))
+        await one.post(Request(url, {}, BODY))
+    assert types == [["application/cloudevents+json"], ["application/json"]]
+
+
+async def test_the_duration_is_that_of_the_attempt() -> None:
+    readings = iter([100.0, 100.25])
+
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response()
+
+    async with receiver(handler) as server, sender(stopwatch=lambda: next(readings)) as one:
+        outcome = await one.post(Request(str(server.make_url("/")), {}, BODY))
+    assert outcome.duration == timedelta(milliseconds=250)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_an_answer_and_not_followed(status: int) -> None:
     paths: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
         paths.append(request.path)
-        return web.Response(status=302, headers={"Location": "/elsewhere"})
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
 
-    assert (await answer_of(handler)).status == 302
+    assert (await answer_of(handler)).status == status
     assert paths == ["/hook"]
+
+
+async def test_a_redirect_to_localhost_is_not_followed() -> None:
+    reached: list[str] = []
+
+    async def inside(request: web.Request) -> web.Response:
+        reached.append(request.path)
+        return web.Response()
+
+    async with receiver(inside) as server:
+        target = f"http://localhost:{server.port}/admin"
+
+        async def handler(_: web.Request) -> web.Response:
+            return web.Response(status=307, headers={"Location": target})
+
+        assert (await answer_of(handler)).status == 307
+    assert reached == []
 
 
 async def test_retry_after_is_read() -> None:
@@ -75,6 +110,14 @@ async def test_retry_after_is_read() -> None:
         return web.Response(status=429, headers={"Retry-After": "7"})
 
     assert (await answer_of(handler)).retry_after == timedelta(seconds=7)
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1", "9" * 8000, "Wed, 99 Nov 2026 12:00:00 GMT"])
+async def test_a_senseless_retry_after_is_no_failure(text: str) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(status=503, headers={"Retry-After": text})
+
+    assert (await answer_of(handler)).status == 503
 
 
 async def _hang_before_headers(_: web.Request) -> web.StreamResponse:
@@ -108,6 +151,37 @@ async def test_one_deadline_covers_headers_and_body(handler: Handler) -> None:
         assert (outcome.status, outcome.error) == (None, "timeout")
 
 
+async def test_the_deadline_covers_the_lookup_of_the_name() -> None:
+    looked_up = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def resolve(_: str) -> list[str]:
+        loop.call_soon_threadsafe(looked_up.set)
+        released.result(5)
+        return ["127.0.0.1"]
+
+    released = asyncio.run_coroutine_threadsafe(asyncio.sleep(0.3), loop)
+    outcome = await post("http://hooks.example.com/", deadline=0.1, resolve=resolve)
+    assert looked_up.is_set()
+    assert outcome.error == "timeout"
+    await asyncio.wrap_future(released)
+
+
+async def test_a_cancellation_from_outside_is_no_timeout() -> None:
+    posted = asyncio.Event()
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        posted.set()
+        return await _hang_before_headers(request)
+
+    async with receiver(handler) as server:
+        task = asyncio.create_task(post(str(server.make_url("/hook"))))
+        await posted.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+
 async def test_a_body_without_end_is_read_up_to_the_cap() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -123,16 +197,39 @@ async def test_a_body_without_end_is_read_up_to_the_cap() -> None:
     assert outcome.excerpt == "x" * EXCERPT_BYTES
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate", " GZIP "])
 async def test_a_bomb_is_inflated_up_to_the_cap(encoding: str) -> None:
     zeros = b"0" * 50_000_000
-    bomb = gzip.compress(zeros) if encoding == "gzip" else zlib.compress(zeros)
+    bomb = zlib.compress(zeros) if encoding == "deflate" else gzip.compress(zeros)
 
     async def handler(_: web.Request) -> web.Response:
         return web.Response(status=500, body=bomb, headers={"Content-Encoding": encoding})
 
     outcome = await answer_of(handler)
     assert (outcome.status, outcome.excerpt) == (500, "0" * EXCERPT_BYTES)
+
+
+async def test_a_body_that_inflates_to_nothing_is_not_read_without_end() -> None:
+    compressor = zlib.compressobj(wbits=31)
+    nothing = compressor.compress(b"") + compressor.flush(zlib.Z_SYNC_FLUSH)
+    empty_block = b"\x00\x00\x00\xff\xff"  # a stored block of no bytes (RFC 1951, 3.2.4)
+    sent = 0
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        nonlocal sent
+        response = web.StreamResponse(headers={"Content-Encoding": "gzip"})
+        await response.prepare(request)
+        await response.write(nothing)
+        try:
+            while True:
+                await response.write(empty_block * 1000)
+                sent += 5000
+        except ConnectionError:
+            return response
+
+    outcome = await answer_of(handler)
+    assert (outcome.status, outcome.excerpt) == (200, "")
+    assert sent < 100 * READ_BYTES  # what sockets and buffers take in
 
 
 async def test_a_body_that_cannot_be_decoded_takes_nothing_from_its_status() -> None:
@@ -148,13 +245,27 @@ async def test_a_body_that_cannot_be_decoded_takes_nothing_from_its_status() -> 
     assert (await answer_of(bytes_that_are_no_text)).excerpt == "\ufffd\ufffd ok"
 
 
+@pytest.mark.parametrize(
+    "body", [b"\xff" * 9000, "ü".encode() * 9000, "€".encode() * 9000, b"x" + "🎈".encode() * 9000]
+)
+async def test_an_excerpt_takes_no_more_than_its_bytes_as_text_either(body: bytes) -> None:
+    async def handler(_: web.Request) -> web.Response:
+        return web.Response(body=body)
+
+    excerpt = (await answer_of(handler)).excerpt
+    assert EXCERPT_BYTES - 4 < len(excerpt.encode()) <= EXCERPT_BYTES
+    assert body.decode("utf-8", "replace").startswith(excerpt)
+
+
 async def test_what_prevents_an_answer_is_an_outcome() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
     assert (await post(f"http://127.0.0.1:{port}/")).error == "connect"
     assert (await post("http://name.invalid/")).error == "dns"
+    assert (await post(f"http://{'a' * 64}.example/")).error == "dns"
     assert (await post("http://[/")).error == "url"
+    assert (await post("https://10.0.0.1/")).error == "address"
 
     async def plain(_: web.Request) -> web.Response:
         return web.Response()
@@ -163,72 +274,103 @@ async def test_what_prevents_an_answer_is_an_outcome() -> None:
         assert (await post(f"https://127.0.0.1:{server.port}/")).error == "tls"
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/hook",
+        "ftp://127.0.0.1/",
+        "ws://127.0.0.1/",
+        "http://user:password@127.0.0.1/",
+        "http://127.0.0.1\\@example.com/",
+        "http://127.0.0.1/\r\nX: y",
+        "http://127.1/",
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "http://127.0.0.1./",
+        "http://%31%32%37.0.0.1/",
+        "http://[fe80::1%25lo]/",
+        "http://127.0.0.1/" + "a" * 2048,
+    ],
+)
+async def test_a_url_that_no_endpoint_may_have_is_not_posted_to(url: str) -> None:
+    def resolve(host: str) -> list[str]:
+        raise AssertionError(host)
+
+    assert (await post(url, resolve=resolve)).error == "url"
+
+
 async def test_an_answer_that_is_no_http_is_an_outcome() -> None:
     async def nonsense(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"220 mail.example ESMTP\r\n\r\n")
         await writer.drain()
-        writer.close()
 
-    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.close()
+    async def silence(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        return
 
-    for handler, error in [(nonsense, "protocol"), (silence, "disconnected")]:
-        async with await asyncio.start_server(handler, "127.0.0.1", 0) as server:
-            port = server.sockets[0].getsockname()[1]
+    for behaviour, error in [(nonsense, "protocol"), (silence, "disconnected")]:
+        async with bare_receiver(behaviour) as port:
             assert (await post(f"http://127.0.0.1:{port}/")).error == error
 
 
-def test_every_error_class_is_reachable() -> None:
+@pytest.mark.parametrize(("kind", "name"), ERROR_CLASSES)
+def test_every_error_class_is_reachable(kind: type[Exception], name: str) -> None:
     kinds = [kind for kind, _ in ERROR_CLASSES]
-    for position, kind in enumerate(kinds):
-        assert not any(issubclass(kind, earlier) for earlier in kinds[:position]), kind
-    assert error_class(ConnectionResetError()) == "network"
+    earlier = kinds[: kinds.index(kind)]
+    assert not any(issubclass(kind, wider) for wider in earlier)
+    assert error_class(kind.__new__(kind)) == name
 
 
-async def test_proxies_and_cookies_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (ConnectionResetError(), "network"),
+        (TimeoutError(), "timeout"),
+        (aiohttp.ServerTimeoutError(), "timeout"),
+        (aiohttp.ClientOSError(), "network"),
+        (UnicodeError(), "protocol"),
+    ],
+)
+def test_what_has_no_class_of_its_own_has_that_of_its_kind(error: Exception, name: str) -> None:
+    assert error_class(error) == name
+
+
+async def test_proxies_and_credentials_of_the_environment_and_cookies_are_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login merchant password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     assert os.environ["http_proxy"]
-    cookies: list[str | None] = []
+    seen: list[tuple[str | None, str | None]] = []
 
     async def handler(request: web.Request) -> web.Response:
-        cookies.append(request.headers.get("Cookie"))
+        seen.append((request.headers.get("Cookie"), request.headers.get("Authorization")))
         return web.Response(headers={"Set-Cookie": "session=1"})
 
-    async with receiver(handler) as server, Sender(timedelta(seconds=5), ManualClock()) as sender:
+    async with receiver(handler) as server, sender() as one:
         request = Request(str(server.make_url("/")), {}, b"{}")
-        assert [(await sender.post(request)).status for _ in range(2)] == [200, 200]
-    assert cookies == [None, None]
+        assert [(await one.post(request)).status for _ in range(2)] == [200, 200]
+    assert seen == [(None, None)] * 2
 
 
-async def test_connections_are_kept() -> None:
-    peers: set[object] = set()
-
-    async def handler(request: web.Request) -> web.Response:
-        assert request.transport is not None
-        peers.add(request.transport.get_extra_info("peername"))
-        return web.Response(text="ok")
-
-    async with receiver(handler) as server, Sender(timedelta(seconds=5), ManualClock()) as sender:
-        for _ in range(5):
-            assert (await sender.post(Request(str(server.make_url("/")), {}, b"{}"))).status == 200
-    assert len(peers) == 1
+def test_neither_request_nor_outcome_show_what_was_sent_or_answered() -> None:
+    request = Request("https://example.com/", {"X-Webhook-Signature": "sha256=5ec2e7"}, b"5ec2e7")
+    assert "5ec2e7" not in repr(request)
+    assert "5ec2e7" not in repr(Outcome(timedelta(), 200, excerpt="5ec2e7"))
 
 
-async def test_a_hanging_host_occupies_its_own_places_only() -> None:
-    async with Sender(timedelta(seconds=5), ManualClock()) as sender:
-        release, inside = asyncio.Event(), 0
+def test_a_deployments_settings_are_checked_at_the_start() -> None:
+    with pytest.raises(ConfigurationError, match="REMIT_WEBHOOK_NETWORKS"):
+        Sender.of(Settings(webhook_networks="10.0.0.0/99"), ManualClock())
 
-        async def hang() -> None:
-            nonlocal inside
-            async with sender.turn("http://hanging:1/a"):
-                inside += 1
-                await release.wait()
 
-        hanging = [asyncio.create_task(hang()) for _ in range(REQUESTS_PER_HOST * 3)]
-        await asyncio.sleep(0)
-        async with asyncio.timeout(1), sender.turn("http://healthy:1/b"):
-            assert inside == REQUESTS_PER_HOST
-        release.set()
-        await asyncio.gather(*hanging)
-        assert inside == REQUESTS_PER_HOST * 3
+@pytest.mark.parametrize("proxy", ["proxy.internal:3128", "socks5://u:5ec2e7@p", "http://[", "//"])
+def test_what_can_be_no_proxy_is_refused_and_not_shown(proxy: str) -> None:
+    with pytest.raises(ConfigurationError, match="REMIT_WEBHOOK_PROXY") as refusal:
+        Sender.of(Settings(webhook_proxy=proxy), ManualClock())
+    assert "5ec2e7" not in str(refusal.value)
