@@ -26,6 +26,8 @@ from remit.webhooks.writer import Writer
 log = logging.getLogger(__name__)
 
 _TOGETHER = 50  # outcomes: each is two actions of a transaction
+_LATELY_SECONDS = 2.0  # an index lags behind by less than one
+_MOST_REMEMBERED = 10_000
 _PATIENCE_SECONDS = 0.03  # that an outcome waits for others
 
 
@@ -108,6 +110,7 @@ class Courier:
         self.open: dict[str, Open] = {}
         self._news: list[Held] = []
         self.kept: dict[str, Held] = {}
+        self._lately: dict[str, float] = {}
         self.counts: Counter[Result] = Counter()
         self.changed = asyncio.Event()
 
@@ -133,6 +136,12 @@ class Courier:
         """Those that were kept since this was asked last."""
         news, self._news = self._news, []
         return news
+
+    def had_lately(self, key: str) -> bool:
+        """Whether it was recorded a moment ago: an index that says it is due may be behind."""
+        recorded_at = self._lately.get(key)
+        now = asyncio.get_running_loop().time()
+        return recorded_at is not None and now - recorded_at < _LATELY_SECONDS
 
     async def finish(self, seconds: float | None) -> None:
         """Wait until everything has its outcome. With a number of seconds, what is in flight gets
@@ -259,12 +268,18 @@ class Courier:
         results = await self._writer.write([move for _, move in written])
         for (opened, move), result in zip(written, results, strict=True):
             self.open.pop(move.key, None)
+            self._remember(move.key)
             self.counts[result] += 1
             if result is Result.KEPT and opened.next_attempt is not None:
                 held = Held(move.key, opened.token, opened.next_attempt)
                 self.kept[move.key] = held
                 self._news.append(held)
         self.changed.set()
+
+    def _remember(self, key: str) -> None:
+        if len(self._lately) >= _MOST_REMEMBERED:
+            del self._lately[next(iter(self._lately))]
+        self._lately[key] = asyncio.get_running_loop().time()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

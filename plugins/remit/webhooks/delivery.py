@@ -206,27 +206,34 @@ class _Try:
             if parked or overdue:
                 await self._begin(parked, overdue)
                 return True
-        tokens: dict[str, str | None] = dict(self._due_retries(room))
-        if not tokens and self._enough_is_parked():
+        if tokens := dict(self._due_retries(room)):
+            prepared = await self._preparer.held(tokens)
+            for key in tokens:
+                self._awaited.pop(key, None)
+            courier.counts[Result.LOST] += prepared.lost
+        elif self._enough_is_parked():
             return False
-        if not tokens:
-            keys = await self._feed.take(room)
-            tokens = {key: None for key in keys if self._is_news(key)}
-            if not tokens:
-                return bool(keys)
-        prepared = await self._preparer.prepare(tokens)
-        for key in tokens:
-            self._awaited.pop(key, None)
-        courier.counts[Result.LOST] += prepared.lost
+        else:
+            entries = await self._feed.take(room)
+            news = [entry for entry in entries if self._is_news(entry["id"])]
+            if not news:
+                return bool(entries)
+            prepared = await self._preparer.due(news)
         ready = [each for each in prepared.ready if self._admit(each, prepared.moves)]
         await self._begin(ready, prepared.moves)
         return bool(ready or prepared.moves)
 
     def _is_news(self, key: str) -> bool:
+        """Whether this try has not had it lately: the index lags behind."""
         courier = self._courier
-        return not (key in courier.open or key in courier.kept or key in self._settled)
+        return not (
+            key in courier.open
+            or key in courier.kept
+            or key in self._settled
+            or courier.had_lately(key)
+        )
 
-    def _due_retries(self, room: int) -> Iterable[tuple[str, str | None]]:
+    def _due_retries(self, room: int) -> Iterable[tuple[str, str]]:
         """Those of the chunk, and those kept since, whose next attempt has come."""
         now, courier = self._clock(), self._courier
         for held in courier.newly_kept():

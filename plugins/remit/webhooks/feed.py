@@ -8,16 +8,17 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from remit.aws.items import Item
 from remit.clock import Clock, format_instant
 from remit.webhooks.reader import Reader
 
-PAGE = 100  # keys of one shard at a time
+PAGE = 100  # entries of one shard at a time
 _AFTER_WORK_SECONDS = 0.05
 _AFTER_NOTHING_SECONDS = 1.0
 
 
 class Feed:
-    """The due keys of some shards. A pass goes through all of them to their end.
+    """What is due in some shards. A pass goes through all of them to their end.
 
     The shards come in another order every time: deliverers that begin together meet seldom. Within
     a shard the longest due come first.
@@ -36,20 +37,20 @@ class Feed:
         self._clock = clock
         self._monotonic = monotonic
         self._shuffle = shuffle
-        self._keys: deque[str] = deque()
+        self._items: deque[Item] = deque()
         self._next: dict[int, Mapping[str, Any]] = {}
         self._until = ""
         self._next_pass_at = float("-inf")
 
-    async def take(self, limit: int) -> list[str]:
-        """Up to so many keys; none while the next pass is not due yet.
+    async def take(self, limit: int) -> list[Item]:
+        """Up to so many entries of the index; none while the next pass is not due yet.
 
         Raises:
             StoreUnavailable: the index could not be read.
         """
-        if not self._keys:
+        if not self._items:
             await self._refill()
-        return [self._keys.popleft() for _ in range(min(limit, len(self._keys)))]
+        return [self._items.popleft() for _ in range(min(limit, len(self._items)))]
 
     async def _refill(self) -> None:
         if self._next:
@@ -59,7 +60,7 @@ class Feed:
             self._until = format_instant(self._clock())
             self._shuffle(self._shards)
             await self._query(dict.fromkeys(self._shards))
-            wait = _AFTER_WORK_SECONDS if self._keys else _AFTER_NOTHING_SECONDS
+            wait = _AFTER_WORK_SECONDS if self._items else _AFTER_NOTHING_SECONDS
             self._next_pass_at = self._monotonic() + wait
 
     async def _query(self, starts: Mapping[int, Mapping[str, Any] | None]) -> None:
@@ -67,6 +68,6 @@ class Feed:
             *(self._reader.due(shard, self._until, PAGE, start) for shard, start in starts.items())
         )
         for shard, page in zip(starts, pages, strict=True):
-            self._keys += page.keys
+            self._items += page.items
             if page.next is not None:
                 self._next[shard] = page.next

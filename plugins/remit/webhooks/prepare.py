@@ -4,7 +4,7 @@ those that are not to be attempted now, or ever."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -71,25 +71,39 @@ class Preparer:
         self._clock = clock
         self._random = random
 
-    async def prepare(self, tokens: Mapping[str, str | None]) -> Prepared:
-        """One look at each webhook, by id; a token says that this deliverer holds its claim. A
-        record that cannot be sent never keeps the others from it.
+    async def due(self, entries: Sequence[Item]) -> Prepared:
+        """One look at each webhook that the index says is due. A record that cannot be sent never
+        keeps the others from it.
+
+        Of Remit's own the index has all that is needed, and their claim will tell whether it was
+        old. Those of the platform's own service carry their payload: they are read.
 
         Raises:
             StoreUnavailable: the records or their endpoints could not be read.
         """
+        now = format_instant(self._clock())
+        whole = {entry["id"]: entry for entry in entries if _is_whole(entry)}
+        rest = [entry["id"] for entry in entries if entry["id"] not in whole]
+        if rest:
+            read = await self._reader.webhooks(rest)
+            whole |= {key: item for key, item in read.items() if _is_due(item, now)}
+        return await self._prepared(whole, Prepared())
+
+    async def held(self, tokens: Mapping[str, str]) -> Prepared:
+        """One look at each webhook that this deliverer holds the claim of, by its token.
+
+        Raises:
+            StoreUnavailable: the records or their endpoints could not be read.
+        """
+        now = format_instant(self._clock())
         items = await self._reader.webhooks(list(tokens))
-        prepared, now = Prepared(), format_instant(self._clock())
+        held = {key: item for key, item in items.items() if _is_held(item, tokens[key], now)}
+        return await self._prepared(held, Prepared(lost=len(tokens) - len(held)))
+
+    async def _prepared(self, items: Mapping[str, Item], prepared: Prepared) -> Prepared:
         readable: list[tuple[Seen, Webhook]] = []
-        for key, token in tokens.items():
-            item = items.get(key, {})
-            if token is None:
-                # The index lags behind: it is claimed by now, or has left the queue.
-                due = "dueShard" in item and item.get("dueAt", "") <= now
-            else:
-                due = _is_held(item, token, now)
-                prepared.lost += not due
-            if due and (found := self._readable(key, item, prepared.moves)) is not None:
+        for key, item in items.items():
+            if (found := self._readable(key, item, prepared.moves)) is not None:
                 readable.append(found)
         await self._directory.load({(w.merchant_id, w.endpoint_id) for _, w in readable})
         for seen, webhook in readable:
@@ -188,6 +202,15 @@ class Preparer:
             "webhook=%r %s without an attempt: %s", seen.key, decision.status, decision.detail
         )
         return moves.set_aside(seen, decision, self._clock(), self._settings.webhook_retention)
+
+
+def _is_whole(entry: Item) -> bool:
+    """Whether an entry of the index has all that delivery needs: where it goes, what is sent."""
+    return "eventID" in entry and "endpointID" in entry
+
+
+def _is_due(item: Item, now: str) -> bool:
+    return "dueShard" in item and str(item.get("dueAt", "")) <= now
 
 
 def _is_held(item: Item, token: str, now: str) -> bool:

@@ -21,9 +21,10 @@ _FIRST_WAIT_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True)
 class DuePage:
-    """Keys of one shard, the longest due first, and where the next page begins (None: nowhere)."""
+    """What the index has of one shard, the longest due first, and where the next page begins (None:
+    nowhere)."""
 
-    keys: list[str]
+    items: list[Item]
     next: Mapping[str, Any] | None
 
 
@@ -39,7 +40,8 @@ class Reader:
     ) -> DuePage:
         """One page of what is due in a shard at an instant.
 
-        The index is eventually consistent and shared: a key may be claimed by the time it is used.
+        The index is eventually consistent and shared: an entry may be old, and its webhook
+        another's by the time it is used.
         """
         request: dict[str, Any] = {
             "TableName": self._tables.webhooks.name,
@@ -52,9 +54,8 @@ class Reader:
         if start:
             request["ExclusiveStartKey"] = start
         answer = await self._wire.call("Query", request)
-        return DuePage(
-            [item["id"]["S"] for item in answer["Items"]], answer.get("LastEvaluatedKey")
-        )
+        items = [decode_item(item) for item in answer["Items"]]
+        return DuePage(items, answer.get("LastEvaluatedKey"))
 
     async def webhooks(self, keys: Sequence[str]) -> dict[str, Item]:
         """The records that exist, by id."""

@@ -33,7 +33,8 @@ class Unsendable(RemitError):
 class Webhook:
     """What delivery needs of a record. Either `event_id` or `payload` says what to send.
 
-    `url` is where a foreign record goes. Remit's own go to whatever URL their endpoint has by then.
+    `url` is where a foreign record goes, and empty for Remit's own: they go to whatever URL their
+    endpoint has by then.
     """
 
     id: str
@@ -111,7 +112,7 @@ def read_record(item: Mapping[str, Any], lifetime: timedelta) -> Webhook:
         merchant_id=_text(item, "merchantID"),
         endpoint_id=_text(item, "endpointID") if "endpointID" in item else DEFAULT_ENDPOINT,
         event_type=_text(item, "eventType"),
-        url=_text(item, "url"),
+        url=_text(item, "url") if "eventID" not in item else "",
         status=_status(item),
         attempts=_attempts(item),
         expires_at=_expiry(item, lifetime),

@@ -38,10 +38,19 @@ def test_what_is_missing_is_created_and_the_rest_left_alone(services: Services) 
 
 
 def test_the_queue_index_holds_keys_only(services: Services) -> None:
-    for table in ("ExportJobs", "Webhooks", "Events", "WebhookReplays"):
+    for table in ("ExportJobs", "Events", "WebhookReplays"):
         index = indexes(services.aws, table)[INDEX]
         assert index["Projection"]["ProjectionType"] == "KEYS_ONLY"
         assert [key["AttributeName"] for key in index["KeySchema"]] == ["dueShard", "dueAt"]
+
+
+def test_the_index_of_due_webhooks_holds_what_delivery_needs_and_no_payload(
+    services: Services,
+) -> None:
+    projection = indexes(services.aws, "Webhooks")[INDEX]["Projection"]
+    assert projection["ProjectionType"] == "INCLUDE"
+    assert {"eventID", "endpointID", "attempts"} <= set(projection["NonKeyAttributes"])
+    assert "payload" not in projection["NonKeyAttributes"]
 
 
 def test_jobs_and_webhooks_expire_by_themselves(services: Services) -> None:
