@@ -1,137 +1,237 @@
-"""The circuit breaker of one endpoint: when its failures mean that it is left alone for a while.
+"""The circuit breaker of one endpoint, as this process sees it: what counts, when it opens, and the
+table of its states. Pure: it is told the time and the chance, and stores nothing.
 
-closed ──failures──► open ──the period is over──► half-open ──a success──► closed
-                       ▲                             │
-                       └────────── a failure ────────┘
-
-While it is half-open one probe goes out, over all deliverers; `health` sees to that.
+An open breaker keeps an endpoint that is down from taking the places of others, and from being hit
+by its whole backlog once it is up again: one probe goes first.
 """
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-WINDOW_SECONDS = 60
-_BUCKET_SECONDS = 10
-_BUCKETS = WINDOW_SECONDS // _BUCKET_SECONDS
 
+class Counts(StrEnum):
+    """What an outcome says about the endpoint."""
 
-class State(StrEnum):
-    """What a breaker lets through: all, nothing, one probe."""
-
-    CLOSED = "closed"
-    OPEN = "open"
-    HALF_OPEN = "half-open"
+    ANSWER = "it is alive"
+    """Even where it refuses this webhook: to wait would change nothing for the others."""
+    FAILURE = "it is down, or cannot keep up"
 
 
 @dataclass(frozen=True)
-class BreakerPolicy:
-    """When a breaker opens, and for how long.
-
-    At `failure_rate` over at least `least_outcomes` in the window, or after `in_a_row` failures
-    without a success in it. The period doubles every time that a probe fails, up to `longest`.
-    """
-
-    least_outcomes: int = 10
-    failure_rate: float = 0.5
-    in_a_row: int = 5
-    first: timedelta = timedelta(seconds=30)
-    longest: timedelta = timedelta(minutes=10)
-
-    def period(self, opens: int) -> timedelta:
-        """How long it stays open at the n-th opening without a success between (at least 1)."""
-        return min(self.first * (1 << min(opens - 1, 16)), self.longest)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """One row of `VERDICTS`: a range of HTTP statuses and whether they count as failures."""
+class Row:
+    """A range of HTTP statuses and what they count as."""
 
     first: int
     last: int
-    fails: bool
+    counts: Counts
 
 
-VERDICTS = (
-    Verdict(408, 408, fails=True),
-    Verdict(429, 429, fails=True),
-    Verdict(100, 499, fails=False),  # an answer, of an endpoint that is alive
-    Verdict(500, 599, fails=True),
+COUNTS = (
+    Row(408, 408, Counts.FAILURE),
+    Row(429, 429, Counts.FAILURE),
+    Row(200, 499, Counts.ANSWER),
+    Row(500, 599, Counts.FAILURE),
 )
 """The first row that holds the status decides. No answer, and any other status: a failure."""
 
 
-def is_failure(status: int | None) -> bool:
-    """Whether an attempt's HTTP status (None: no answer) counts as a failure of the endpoint."""
-    if status is not None:
-        for verdict in VERDICTS:
-            if verdict.first <= status <= verdict.last:
-                return verdict.fails
-    return True
+_BY_STATUS: dict[int | None, Counts] = {
+    status: row.counts for row in reversed(COUNTS) for status in range(row.first, row.last + 1)
+}
+
+
+def counts_as(status: int | None) -> Counts:
+    """What an HTTP status counts as; None stands for no answer."""
+    return _BY_STATUS.get(status, Counts.FAILURE)
+
+
+class State(StrEnum):
+    """What a breaker lets through."""
+
+    CLOSED = "closed"
+    """Everything."""
+    OPEN = "open"
+    """Nothing, until a certain moment."""
+    HALF_OPEN = "half-open"
+    """One probe."""
+
+
+class Signal(StrEnum):
+    """What moves a breaker from state to state."""
+
+    TRIPPED = "so many outcomes were failures that it opens"
+    ELAPSED = "its open period is over"
+    ANSWERED = "an attempt was answered"
+    FAILED = "an attempt failed"
+    OPENED_ELSEWHERE = "another process opened it"
+    CLOSED_ELSEWHERE = "another process closed it"
+
+
+MOVES: dict[tuple[State, Signal], State] = {
+    (State.CLOSED, Signal.TRIPPED): State.OPEN,
+    (State.CLOSED, Signal.OPENED_ELSEWHERE): State.OPEN,
+    (State.OPEN, Signal.ELAPSED): State.HALF_OPEN,
+    (State.OPEN, Signal.OPENED_ELSEWHERE): State.OPEN,
+    (State.OPEN, Signal.CLOSED_ELSEWHERE): State.CLOSED,
+    (State.HALF_OPEN, Signal.ANSWERED): State.CLOSED,
+    (State.HALF_OPEN, Signal.FAILED): State.OPEN,
+    (State.HALF_OPEN, Signal.OPENED_ELSEWHERE): State.OPEN,
+    (State.HALF_OPEN, Signal.CLOSED_ELSEWHERE): State.CLOSED,
+}
+"""What is not in here changes nothing: an attempt that was under way when the breaker opened, for
+one, says nothing new when it ends."""
+
+
+@dataclass(frozen=True)
+class BreakerPolicy:
+    """When a breaker opens, and for how long."""
+
+    window_seconds: int = 60
+    outcomes: int = 10
+    """So many outcomes within the window, at the least,"""
+    failure_rate: float = 0.5
+    """and such a share of failures among them open it."""
+    failures_in_row: int = 5
+    """So do as many failures in a row and no success within the window: an endpoint that hangs has
+    few outcomes. A window without any outcome ends the row."""
+    period: timedelta = timedelta(seconds=30)
+    """How long it is open the first time; each failed probe doubles it,"""
+    longest_period: timedelta = timedelta(minutes=10)
+    """up to this."""
+    jitter: float = 0.2
+    """Every period is lengthened by up to so much of itself, never shortened."""
+
+    def opens(self, outcomes: int, failures: int, in_row: int) -> bool:
+        """Whether a closed breaker opens, by what the window holds."""
+        if in_row >= self.failures_in_row and failures == outcomes:
+            return True
+        return outcomes >= self.outcomes and failures >= self.failure_rate * outcomes
+
+    def open_period(self, opens: int, random: float) -> timedelta:
+        """How long it stays open the first time (1), the second, …; `random` is in [0, 1)."""
+        # The exponent is bounded, because a record may claim any number of openings.
+        doublings = min(max(opens, 1) - 1, 32)
+        return min(self.period * (1 << doublings), self.longest_period) * (1 + self.jitter * random)
+
+
+class Window:
+    """Outcomes of the last seconds: a ring with one bucket for each second."""
+
+    __slots__ = ("_all", "_failed", "_second", "_slot", "failures", "in_row", "outcomes")
+
+    def __init__(self, seconds: int) -> None:
+        self._all = array("I", bytes(array("I").itemsize * seconds))
+        self._failed = array("I", self._all)
+        self._second = 0
+        self._slot = 0
+        self.outcomes = 0
+        self.failures = 0
+        self.in_row = 0
+        """Failures since the last success."""
+
+    def add(self, failed: bool, second: int) -> None:
+        """Count an outcome; `second` is Unix time."""
+        if second > self._second:  # a clock that went back counts in the latest second
+            self._advance(second)
+        self._all[self._slot] += 1
+        self.outcomes += 1
+        if failed:
+            self._failed[self._slot] += 1
+            self.failures += 1
+            self.in_row += 1
+        else:
+            self.in_row = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        for slot in range(len(self._all)):
+            self._all[slot] = self._failed[slot] = 0
+        self.outcomes = self.failures = self.in_row = 0
+
+    def _advance(self, second: int) -> None:
+        """Move to a later second; what falls out of the window counts no more."""
+        size, steps = len(self._all), second - self._second
+        self._second = second
+        if steps >= size:
+            self.clear()
+            return
+        for _ in range(steps):
+            self._slot = slot = (self._slot + 1) % size
+            if self._all[slot]:
+                self.outcomes -= self._all[slot]
+                self.failures -= self._failed[slot]
+                self._all[slot] = self._failed[slot] = 0
 
 
 class Breaker:
-    """What this process has seen of an endpoint, and when it is asked again."""
+    """The breaker of one endpoint; `random` returns numbers in [0, 1)."""
 
-    def __init__(self, policy: BreakerPolicy = BreakerPolicy()) -> None:
+    __slots__ = ("_policy", "_random", "_window", "opens", "state", "until")
+
+    def __init__(self, policy: BreakerPolicy, random: Callable[[], float]) -> None:
         self._policy = policy
-        self._forget()
+        self._random = random
+        self._window = Window(policy.window_seconds)
+        self.state = State.CLOSED
+        self.until: datetime | None = None
+        """The end of the last open period; None: it is closed."""
         self.opens = 0
-        """Openings without a success between them."""
-        self.open_until: datetime | None = None
+        """How often it opened since it was closed."""
 
-    def state(self, now: datetime) -> State:
-        """What it lets through at an instant."""
-        if self.open_until is None:
-            return State.CLOSED
-        return State.OPEN if now < self.open_until else State.HALF_OPEN
-
-    def record(self, now: datetime, *, failed: bool) -> bool:
-        """An attempt has ended; True: the breaker has changed with it.
-
-        While it is open, failures of attempts that were under way change nothing.
-        """
-        if not failed:
-            was_open = self.open_until is not None
-            if was_open:
-                self._forget()
-                self.open_until, self.opens = None, 0
-            self._count(now, failed=False)
-            return was_open
-        state = self.state(now)
-        if state is State.OPEN:
+    def record(self, counts: Counts, now: datetime) -> bool:
+        """Take in the outcome of an attempt; whether the state is another for it."""
+        failed = counts is Counts.FAILURE
+        if self.state is State.CLOSED:
+            window = self._window
+            window.add(failed, int(now.timestamp()))
+            if not failed or not self._policy.opens(
+                window.outcomes, window.failures, window.in_row
+            ):
+                return False
+            self._open(Signal.TRIPPED, now)
+            return True
+        if self.at(now) is State.OPEN:
             return False
-        self._count(now, failed=True)
-        if state is State.HALF_OPEN or self._fails():
-            self.open(now)
-            return True
-        return False
+        if failed:
+            self._open(Signal.FAILED, now)
+        else:
+            self._close(Signal.ANSWERED)
+        return True
 
-    def open(self, now: datetime) -> None:
-        """Let nothing through for a period."""
-        self.opens += 1
-        self.open_until = now + self._policy.period(self.opens)
-        self._forget()
+    def at(self, now: datetime) -> State:
+        """The state at that moment: an open period ends by itself."""
+        if self.state is State.OPEN and self.until is not None and now >= self.until:
+            self._move(Signal.ELAPSED)
+        return self.state
 
-    def _forget(self) -> None:
-        self._ok = [0] * _BUCKETS
-        self._failed = [0] * _BUCKETS
-        self._bucket = -1
+    def opened_elsewhere(self, until: datetime, opens: int) -> None:
+        """Another process opened it until then, for the so-many-eth time in a row."""
+        if self._move(Signal.OPENED_ELSEWHERE):
+            self.until, self.opens = until, opens
 
-    def _count(self, now: datetime, *, failed: bool) -> None:
-        bucket = int(now.timestamp()) // _BUCKET_SECONDS
-        if bucket != self._bucket:
-            passed = min(bucket - self._bucket, _BUCKETS) if self._bucket >= 0 else _BUCKETS
-            for old in range(bucket - passed + 1, bucket + 1):
-                self._ok[old % _BUCKETS] = self._failed[old % _BUCKETS] = 0
-            self._bucket = bucket
-        (self._failed if failed else self._ok)[bucket % _BUCKETS] += 1
+    def closed_elsewhere(self) -> None:
+        """Another process closed it."""
+        self._close(Signal.CLOSED_ELSEWHERE)
 
-    def _fails(self) -> bool:
-        policy, failed, ok = self._policy, sum(self._failed), sum(self._ok)
-        if ok == 0 and failed >= policy.in_a_row:
-            return True
-        total = failed + ok
-        return total >= policy.least_outcomes and failed >= policy.failure_rate * total
+    def _open(self, signal: Signal, now: datetime) -> None:
+        if self._move(signal):
+            self.opens += 1
+            self.until = now + self._policy.open_period(self.opens, self._random())
+
+    def _close(self, signal: Signal) -> None:
+        if self._move(signal):
+            self.until, self.opens = None, 0
+            self._window.clear()
+
+    def _move(self, signal: Signal) -> bool:
+        """Follow the table; whether it has a move for this state."""
+        following = MOVES.get((self.state, signal))
+        if following is None:
+            return False
+        self.state = following
+        return True

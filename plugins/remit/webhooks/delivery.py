@@ -29,7 +29,7 @@ from remit.webhooks import moves
 from remit.webhooks.chunk import Chunk, Held
 from remit.webhooks.courier import Courier, Open
 from remit.webhooks.directory import Directory, EndpointKey
-from remit.webhooks.endpoints import disable
+from remit.webhooks.disabling import disable_and_tell
 from remit.webhooks.feed import Feed
 from remit.webhooks.health import Defer, HealthBook, Probe
 from remit.webhooks.lanes import Lane, Parked
@@ -103,7 +103,7 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
     settings, clock, tables = services.settings, services.clock, services.tables
     wire = Wire(services.aws, tables.client.meta.endpoint_url)
     sender = Sender.of(settings, clock)
-    health = HealthBook(services, rand, disable=partial(disable, services))
+    health = HealthBook(services, rand, disable=partial(disable_and_tell, services))
     reader, writer = Reader(tables, wire), Writer(tables, wire)
     directory = Directory(reader, settings, clock, services.vault, health)
     courier = Courier(

@@ -1,36 +1,66 @@
 """The health of endpoints: what deliverers share of it, through the endpoints' own records.
 
-Every deliverer has breakers of its own. What changes in one (opened, closed) is written to the
-record, which the others read every few seconds; a success is written at most once a minute. So
-health costs no write per delivery.
+Every deliverer has a breaker of its own for each endpoint. What changes is written to the
+endpoint's record at once (opened, closed, first failure, first success after failures), a success
+once a minute at most; the others read the record every few seconds. So health costs no write per
+delivery.
+
+A deliverer that meets an endpoint whose breaker is half-open asks the record for the right to send
+the one probe; the others wait for its end.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Protocol
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
 from remit.aws.items import Item
-from remit.clock import format_instant, parse_instant
-from remit.errors import ConditionFailed, StoreUnavailable
+from remit.clock import format_instant
 from remit.services import Services
-from remit.webhooks.breaker import Breaker, BreakerPolicy, is_failure
-from remit.webhooks.endpoint import DEFAULT_ENDPOINT
+from remit.webhooks.breaker import Breaker, BreakerPolicy, State, counts_as
+from remit.webhooks.health_record import (
+    NOTHING,
+    HealthUpdate,
+    Stored,
+    Wanted,
+    update_of,
+)
+from remit.webhooks.health_writer import (
+    Disable,
+    HealthDisable,
+    HealthWrite,
+    HealthWriter,
+    exists,
+)
+from remit.webhooks.policy import Action, action_for
 
 log = logging.getLogger(__name__)
 
 EndpointKey = tuple[str, str]
 """Merchant and endpoint."""
 
-SUCCESS_EVERY = timedelta(minutes=1)
-"""How often a success is written down, at most."""
+WRITE_EVERY = timedelta(minutes=1)
+"""How often a success, or new failures of an endpoint that fails now and then, are written down."""
 
-_JITTER = 0.2
-_PROBE_MARGIN = timedelta(seconds=2)
-_HEALTH = ("failingSince", "breakerOpenUntil", "breakerOpens", "breakerProbeUntil")
+GONE = "it answered 410 (Gone)"
+
+_PROBE_MARGIN = timedelta(seconds=5)  # a probe is claimed before it is sent, and recorded after it
+_RETRY = timedelta(seconds=5)  # of a write that the store did not take
+_DISABLED_WAIT = timedelta(seconds=15)  # then the endpoint has been read anew
+_MOST_KNOWN = 10_000  # endpoints: a kilobyte each
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_DELIVERED = frozenset(s for s in range(100, 600) if action_for(s) is Action.DELIVERED)
+
+
+class Why(StrEnum):
+    """Why nothing is sent to an endpoint now."""
+
+    OPEN = "its breaker is open"
+    PROBED = "its breaker is half-open, and a probe is under way"
+    DISABLED = "it is being disabled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,47 +78,66 @@ class Defer:
     """It may not be sent before that instant."""
 
     until: datetime
+    why: Why
 
 
 ADMIT, PROBE = Admit(), Probe()
 
 
-class Disable(Protocol):
-    """Disables an endpoint, tells the merchant's other endpoints, and writes it down."""
-
-    def __call__(self, key: EndpointKey, reason: str, actor: str) -> None: ...
-
-
-@dataclass(slots=True)
 class _Health:
-    """What is known of one endpoint."""
+    """What is known of one endpoint: as its record had it, and what became of it since."""
 
-    breaker: Breaker
-    record: Item = field(default_factory=dict)
-    probing_until: datetime | None = None
-    failing_since: datetime | None = None
-    succeeded: bool = False
-    written_at: datetime | None = None
-    secret_ids: tuple[str, ...] = ()
-    changed: bool = False
-    gone: bool = False
-    disabled: bool = False
+    __slots__ = (
+        "breaker", "failing_at", "failing_since", "gone", "key", "last_success", "offered",
+        "probe_until", "retry_at", "stored", "success_at", "used", "worn_out",
+    )  # fmt: skip
 
+    def __init__(self, key: EndpointKey, breaker: Breaker) -> None:
+        self.key = key
+        self.breaker = breaker
+        self.stored = NOTHING
+        self.failing_since: datetime | None = None
+        self.last_success: datetime | None = None
+        self.used: dict[str, datetime] = {}
+        self.probe_until: datetime | None = None
+        self.gone = False
+        self.worn_out = False
+        """It failed once more, after it has failed for too long."""
+        self.offered: HealthWrite | None = None
+        """A write that is under way, or was handed out for it."""
+        self.retry_at = self.failing_at = self.success_at = _LONG_AGO
+        """When the next write may be made: any, that of failures, that of a success."""
 
-@dataclass(frozen=True, slots=True)
-class HealthWrite:
-    """A change of an endpoint's record that is due."""
+    @property
+    def shut(self) -> bool:
+        """Whether nothing is to be sent to it for good."""
+        return self.gone or self.stored.disabled
 
-    key: EndpointKey
-    set: dict[str, Any] = field(default_factory=dict)
-    remove: tuple[str, ...] = ()
-    condition: str = ""
-    disable: str | None = None
+    @property
+    def failing_changed(self) -> bool:
+        """Whether failures began or ended since its record was seen."""
+        return (self.failing_since is None) != (self.stored.failing_since is None)
+
+    def wanted(self, now: datetime) -> Wanted:
+        """What its record should say now. That failures ended is said at once, that they began
+        again, and that there are successes, now and then."""
+        recovered = self.failing_changed and self.failing_since is None
+        said = recovered or now >= self.failing_at
+        return Wanted(
+            failing_since=self.failing_since if said else self.stored.failing_since,
+            last_success=self.last_success if recovered or now >= self.success_at else None,
+            open_until=self.breaker.until,
+            opens=self.breaker.opens,
+            used=self.used,
+        )
 
 
 class HealthBook:
-    """The health of the endpoints that one deliverer has met. `apply` and `try_probe` write, and
-    are called on threads; everything else belongs to the event loop."""
+    """The health of the endpoints that one deliverer has met.
+
+    `apply` and `try_probe` write, and are called on threads; everything else belongs to the event
+    loop.
+    """
 
     def __init__(
         self,
@@ -98,178 +147,191 @@ class HealthBook:
         disable: Disable,
         policy: BreakerPolicy = BreakerPolicy(),  # noqa: B008 - immutable
     ) -> None:
-        self._table = services.tables.endpoints
-        self._settings = services.settings
         self._clock = services.clock
+        self._disable_after = services.settings.webhook_disable_after
+        self._probe_time = services.settings.webhook_timeout + _PROBE_MARGIN
         self._random = rand
-        self._disable = disable
+        self._writer = HealthWriter(services, disable, self._probe_time)
+        self.try_probe = self._writer.try_probe
+        self.apply = self._writer.apply
         self._policy = policy
         self._known: dict[EndpointKey, _Health] = {}
+        self._restricted: dict[EndpointKey, _Health] = {}
+        self._dirty: dict[EndpointKey, _Health] = {}
+        self._room = _MOST_KNOWN
 
     def load(self, key: EndpointKey, record: Item) -> None:
         """An endpoint's record as it was read; `{}`: there is none (yet)."""
         health = self._of(key)
-        health.record = record
-        health.failing_since = _instant(record, "failingSince")
-        stored = _instant(record, "breakerOpenUntil")
-        own = health.breaker.open_until
-        if stored is None:
-            # Another deliverer's probe succeeded, unless this one has just opened it.
-            if own is not None and not health.changed:
-                health.breaker = Breaker(self._policy)
-        elif own is None or stored > own:
-            health.breaker.open_until = stored
-            health.breaker.opens = int(record.get("breakerOpens", 1))
+        if health.offered is None:  # what comes back from a write is newer
+            self._adopt(health, Stored.of(record))
 
     def admission(self, key: EndpointKey, now: datetime) -> Admit | Probe | Defer:
         """Whether one more may be sent to an endpoint."""
-        health = self._of(key)
-        until = health.breaker.open_until
-        if until is None:
+        health = self._restricted.get(key)
+        if health is None:
             return ADMIT
-        if now >= until:
-            probing = health.probing_until
-            if probing is None or now >= probing:
-                health.probing_until = now + self._probe_time()
-                return PROBE
-            until = probing
-        # Those that wait for an endpoint do not all come back together.
-        return Defer(until + (until - now) * _JITTER * self._random())
-
-    def try_probe(self, key: EndpointKey) -> bool:
-        """Take the right to the one probe, over all deliverers.
-
-        Raises:
-            StoreUnavailable: it is not known who has it.
-        """
-        now = self._clock()
-        try:
-            self._table.update(
-                key,
-                set={"breakerProbeUntil": format_instant(now + self._probe_time())},
-                condition=(
-                    f"({_is_there(key)}) AND "
-                    "(attribute_not_exists(#breakerProbeUntil) OR #breakerProbeUntil <= :now)"
-                ),
-                values={"now": format_instant(now)},
-            )
-        except ConditionFailed:
-            return False
-        return True
+        self._take_answers()
+        if health.shut:
+            return self._defer(now, now + _DISABLED_WAIT, Why.DISABLED)
+        state, until = health.breaker.at(now), health.breaker.until
+        if state is State.CLOSED or until is None:
+            return ADMIT
+        if state is State.OPEN:
+            return self._defer(now, until, Why.OPEN)
+        if health.probe_until is not None and now < health.probe_until:
+            return self._defer(now, health.probe_until, Why.PROBED)
+        health.probe_until = now + self._probe_time
+        return PROBE
 
     def record(
         self, key: EndpointKey, status: int | None, now: datetime, secret_ids: tuple[str, ...]
     ) -> None:
         """An attempt ended with this HTTP status, or with none, signed with these secrets."""
-        health = self._of(key)
-        failed = is_failure(status)
-        if health.breaker.record(now, failed=failed):
-            health.changed = True
-            health.probing_until = None
-            log.warning("endpoint %s of %s: breaker %s", key[1], key[0], health.breaker.state(now))
-        if failed:
-            health.failing_since = health.failing_since or now
-            health.succeeded = False
-        else:
-            health.succeeded = True
-            health.failing_since = None
-            health.secret_ids = secret_ids
+        health = self._known.get(key) or self._of(key)
+        if health.breaker.record(counts_as(status), now):
+            self._breaker_changed(health)
+        if status in _DELIVERED:
+            health.last_success = now
+            for secret_id in secret_ids:
+                health.used[secret_id] = now
+            if health.failing_since is not None:
+                health.failing_since, health.worn_out = None, False
+                self._dirty[key] = health
+            elif now >= health.success_at:
+                self._dirty[key] = health
+        elif health.failing_since is None:
+            health.failing_since = now
+            self._dirty[key] = health
+        elif now - health.failing_since >= self._disable_after:
+            health.worn_out = True
+            self._dirty[key] = health
 
     def gone(self, key: EndpointKey) -> None:
         """The endpoint answered that it is gone for good."""
-        self._of(key).gone = True
+        health = self._of(key)
+        health.gone = True
+        self._changed(health)
 
     def writes(self, now: datetime) -> list[HealthWrite]:
-        """What is to be written now."""
+        """What is to be written now, each by `apply`."""
+        self._take_answers()
         due: list[HealthWrite] = []
-        for key, health in self._known.items():
-            due += self._writes_of(key, health, now)
+        for key, health in list(self._dirty.items()):
+            if health.offered is not None:
+                if not health.offered.begun:  # whoever had it was interrupted
+                    due.append(health.offered)
+                continue
+            if now < health.retry_at:
+                continue
+            if (write := self._write_of(health, now)) is not None:
+                health.offered = write
+                due.append(write)
+            elif health.stored.disabled or not health.failing_changed:
+                del self._dirty[key]
         return due
 
-    def apply(self, write: HealthWrite) -> None:
-        """Write one change. One that another deliverer made first is no error, and neither is one
-        that the store does not take: the next success or failure brings it up again."""
-        try:
-            if write.disable is not None:
-                self._disable(write.key, write.disable, "remit")
-            else:
-                self._table.update(
-                    write.key, set=write.set, remove=write.remove, condition=write.condition
-                )
-        except ConditionFailed:
-            log.debug("the record of endpoint %s was changed by another", write.key)
-        except StoreUnavailable as error:
-            log.warning("the health of endpoint %s is not recorded: %s", write.key, error)
-
-    def _writes_of(self, key: EndpointKey, health: _Health, now: datetime) -> list[HealthWrite]:
-        if health.disabled:
-            return []
-        if (reason := self._reason_to_disable(health, now)) is not None:
-            health.disabled = True
-            return [HealthWrite(key, disable=reason)]
-        changed, health.changed = health.changed, False
-        if (until := health.breaker.open_until) is not None:
-            return (
-                [self._opened(key, health, until), *self._failing(key, health)] if changed else []
-            )
-        if health.succeeded and (changed or self._success_is_due(health, now)):
-            health.written_at = now
-            return [self._success(key, health, now)]
-        return self._failing(key, health)
-
-    def _reason_to_disable(self, health: _Health, now: datetime) -> str | None:
-        if health.gone:
-            return "it answered 410 (Gone)"
-        since, longest = health.failing_since, self._settings.webhook_disable_after
-        if health.succeeded or since is None or now - since < longest:
+    def _write_of(self, health: _Health, now: datetime) -> HealthWrite | None:
+        if health.stored.disabled:
             return None
-        return f"it has failed since {format_instant(since)} without one success"
+        if health.gone:
+            return HealthDisable(health.key, GONE)
+        since, stored = health.failing_since, health.stored
+        if health.worn_out and since is not None and since == stored.failing_since:
+            at = format_instant(since)
+            reason = f"it has failed since {at} without one success"
+            return HealthDisable(health.key, reason, stored.attributes["failingSince"])
+        return update_of(health.key, stored, health.wanted(now))
 
-    def _success_is_due(self, health: _Health, now: datetime) -> bool:
-        if any(name in health.record for name in _HEALTH):
-            return health.written_at is None or now - health.written_at >= timedelta(seconds=1)
-        last = health.written_at or _instant(health.record, "lastSuccessAt")
-        return last is None or now - last >= SUCCESS_EVERY
+    def _take_answers(self) -> None:
+        """Take in what threads have found out."""
+        for answer in self._writer.answers():
+            health = self._of(answer.key)
+            if answer.write is not None:
+                self._written(health, answer.write, done=answer.done)
+            if answer.record is not None:
+                if isinstance(answer.write, HealthDisable):
+                    health.gone = health.worn_out = False
+                self._adopt(health, Stored.of(answer.record))
+            self._changed(health)
+            if answer.record is not None and not exists(answer.key, answer.record):
+                self._forget(answer.key)
 
-    def _success(self, key: EndpointKey, health: _Health, now: datetime) -> HealthWrite:
-        at = format_instant(now)
-        used = {**health.record.get("secretsUsed", {}), **dict.fromkeys(health.secret_ids, at)}
-        health.record = {k: v for k, v in health.record.items() if k not in _HEALTH}
-        health.record |= {"lastSuccessAt": at, "secretsUsed": used}
-        return HealthWrite(key, {"lastSuccessAt": at, "secretsUsed": used}, _HEALTH, _is_there(key))
+    def _written(self, health: _Health, write: HealthWrite, *, done: bool) -> None:
+        now = self._clock()
+        health.offered = None
+        if not done:
+            health.retry_at = now + _RETRY
+        elif isinstance(write, HealthUpdate):
+            health.stored = health.stored.after(write)
+            if "failingSince" in write.set:
+                health.failing_at = now + WRITE_EVERY
+            if "lastSuccessAt" in write.set:
+                health.success_at = now + WRITE_EVERY
 
-    def _opened(self, key: EndpointKey, health: _Health, until: datetime) -> HealthWrite:
-        changes = {
-            "breakerOpenUntil": format_instant(until),
-            "breakerOpens": health.breaker.opens,
-        }
-        health.record = {**health.record, **changes}
-        return HealthWrite(key, changes, ("breakerProbeUntil",), _is_there(key))
+    def _adopt(self, health: _Health, stored: Stored) -> None:
+        """Take over what others changed in the record; the rest is as this deliverer knows it."""
+        before, health.stored = health.stored, stored
+        if stored.attributes == before.attributes:
+            return
+        if stored.open_until != before.open_until:
+            self._adopt_breaker(health.breaker, stored)
+        if stored.probe_until != before.probe_until:
+            health.probe_until = stored.probe_until
+        if stored.failing_since != before.failing_since:
+            health.failing_since, health.worn_out = stored.failing_since, False
+        if (at := stored.last_success) is not None and at != before.last_success:
+            health.last_success = max(at, health.last_success or at)
+            written_at = min(at, self._clock())
+            health.success_at = max(health.success_at, written_at + WRITE_EVERY)
+        if health.failing_since and (health.last_success or _LONG_AGO) > health.failing_since:
+            health.failing_since = None
+        self._changed(health)
 
-    def _failing(self, key: EndpointKey, health: _Health) -> list[HealthWrite]:
-        if health.failing_since is None or "failingSince" in health.record:
-            return []
-        since = {"failingSince": format_instant(health.failing_since)}
-        health.record = {**health.record, **since}
-        condition = f"({_is_there(key)}) AND attribute_not_exists(#failingSince)"
-        return [HealthWrite(key, since, condition=condition)]
+    def _adopt_breaker(self, breaker: Breaker, stored: Stored) -> None:
+        if stored.open_until is None:
+            breaker.closed_elsewhere()
+        elif stored.open_until != breaker.until:
+            breaker.opened_elsewhere(stored.open_until, stored.opens)
 
-    def _probe_time(self) -> timedelta:
-        return self._settings.webhook_timeout + _PROBE_MARGIN
+    def _breaker_changed(self, health: _Health) -> None:
+        state, until = health.breaker.state, health.breaker.until
+        health.probe_until = None
+        if until is None:
+            log.info("merchant=%r endpoint=%r breaker=%s", *health.key, state)
+        else:
+            log.warning("merchant=%r endpoint=%r breaker=%s to %s", *health.key, state, until)
+        self._changed(health)
+
+    def _changed(self, health: _Health) -> None:
+        self._dirty[health.key] = health
+        if health.shut or health.breaker.state is not State.CLOSED:
+            self._restricted[health.key] = health
+        else:
+            self._restricted.pop(health.key, None)
+
+    def _defer(self, now: datetime, until: datetime, why: Why) -> Defer:
+        """Those that wait for an endpoint do not all come back together, and none too early."""
+        return Defer(until + (until - now) * self._policy.jitter * self._random(), why)
 
     def _of(self, key: EndpointKey) -> _Health:
         health = self._known.get(key)
         if health is None:
-            health = self._known[key] = _Health(Breaker(self._policy))
+            if len(self._known) >= self._room:
+                self._make_room()
+            health = self._known[key] = _Health(key, Breaker(self._policy, self._random))
         return health
 
+    def _forget(self, key: EndpointKey) -> None:
+        for where in (self._known, self._restricted, self._dirty):
+            where.pop(key, None)
 
-def _is_there(key: EndpointKey) -> str:
-    """A record of its own has a URL, and is not written again once it is deleted. The default
-    endpoint's has none, and comes into being with the first thing that is to be kept there."""
-    return "attribute_not_exists(#url)" if key[1] == DEFAULT_ENDPOINT else "attribute_exists(#url)"
-
-
-def _instant(record: Item, name: str) -> datetime | None:
-    value = record.get(name)
-    return parse_instant(value) if isinstance(value, str) else None
+    def _make_room(self) -> None:
+        """Forget the endpoints of which nothing is known but good."""
+        told = {*self._restricted, *self._dirty}
+        self._known = {
+            key: health
+            for key, health in self._known.items()
+            if key in told or health.offered is not None or health.failing_since is not None
+        }
+        self._room = max(_MOST_KNOWN, 2 * len(self._known))
