@@ -44,9 +44,11 @@ the most: a lease must outlast them."""
 _FIRST_WAIT_SECONDS = 0.1
 _TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
 _CREDENTIALS_SECONDS = 30.0  # botocore renews them minutes before they end
+# aiohttp would ask for gzip, and DynamoDB's CRC32 is that of the compressed bytes.
+_HEADERS = {"Accept-Encoding": "identity"}
 
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 
 Reasons = list[str | None]
 """One code per action of a canceled transaction; None: it is not why."""
@@ -79,6 +81,7 @@ class Wire:
         context = ssl.create_default_context(cafile=bundle or None)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ssl=context),
+            headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=_TIMEOUT,
         )
@@ -127,7 +130,7 @@ class Wire:
             except StoreUnavailable as error:
                 if not left:
                     raise
-                wait = self._uniform(0, _FIRST_WAIT_SECONDS * 2 ** (TRIES - 2 - left))
+                wait = self._uniform(0, _FIRST_WAIT_SECONDS * 2 ** (TRIES - 1 - left))
                 log.warning("%s failed, again in %.2f s: %s", operation, wait, error)
                 await asyncio.sleep(wait)
         raise AssertionError("unreachable")
@@ -145,9 +148,9 @@ class Wire:
         if crc32 is not None and str(isal_zlib.crc32(content)) != crc32:
             raise StoreUnavailable("an answer arrived damaged (its CRC32 does not match)")
         try:
-            answer: dict[str, Any] = _decode(content)
+            answer = _decode(content)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreUnavailable(f"an answer is not JSON: {error}") from error
+            raise StoreUnavailable(f"an answer is no JSON object: {error}") from error
         return answer if response.status == 200 else _failed(response.status, answer)
 
     async def _signed(self, operation: str, body: bytes) -> dict[str, str]:
