@@ -74,8 +74,8 @@ class Table(Generic[K]):
         item = answer.get("Item")
         return None if item is None else decode_item(item)
 
-    def get_many(self, keys: Iterable[K]) -> dict[K, Item]:
-        """The records that exist, by key.
+    def get_many(self, keys: Iterable[K], attributes: Sequence[str] = ()) -> dict[K, Item]:
+        """The records that exist, by key; with `attributes`, no more than those of them.
 
         Reads in batches. Keys that an answer leaves unprocessed (throttling, or more than 16 MB)
         are asked for again, after a wait that doubles as long as no key at all is processed.
@@ -88,7 +88,7 @@ class Table(Generic[K]):
         fruitless = 0
         while wanted:
             batch, wanted = wanted[:_BATCH_GET_LIMIT], wanted[_BATCH_GET_LIMIT:]
-            items, left = self._get_batch(batch)
+            items, left = self._get_batch(batch, attributes)
             found |= {self.key_of(item): item for item in items}
             wanted += left
             fruitless = fruitless + 1 if len(left) == len(batch) else 0
@@ -100,9 +100,16 @@ class Table(Generic[K]):
                 self._wait(_FIRST_WAIT_SECONDS * 2 ** max(fruitless - 1, 0))
         return found
 
-    def _get_batch(self, keys: Sequence[K]) -> tuple[list[Item], list[K]]:
+    def _get_batch(
+        self, keys: Sequence[K], attributes: Sequence[str]
+    ) -> tuple[list[Item], list[K]]:
         """The records of one request, and the keys that it left unprocessed."""
-        request = {"Keys": [self.key_values(key) for key in keys], "ConsistentRead": True}
+        request: dict[str, Any] = {
+            "Keys": [self.key_values(key) for key in keys],
+            "ConsistentRead": True,
+        }
+        if attributes:
+            request |= _projected((*self.key_values(keys[0]), *attributes))
         with store_errors(f"read {self.name}"):
             answer = self.client.batch_get_item(RequestItems={self.name: request})
         left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
@@ -243,6 +250,33 @@ class Table(Generic[K]):
             request["Limit"] = limit
         return self._pages("query", request, limit)
 
+    def query_page(
+        self,
+        key_condition: str,
+        values: Mapping[str, Any],
+        *,
+        index: str,
+        filter: str,  # noqa: A002 - DynamoDB's word
+        limit: int,
+        start: Mapping[str, Any] | None,
+    ) -> tuple[list[Item], Item | None]:
+        """One page of an index: those of `limit` records that the filter lets through, and the key
+        that the next page starts after; None: there is no more."""
+        request: dict[str, Any] = {} if start is None else {"ExclusiveStartKey": encode_item(start)}
+        with store_errors(f"query {self.name}"):
+            answer = self.client.query(
+                **request,
+                TableName=self.name,
+                IndexName=index,
+                KeyConditionExpression=key_condition,
+                FilterExpression=filter,
+                ExpressionAttributeNames=_names(key_condition, filter),
+                Limit=limit,
+                **_bound(_values(values, key_condition, filter)),
+            )
+        last = answer.get("LastEvaluatedKey")
+        return [decode_item(item) for item in answer["Items"]], last and decode_item(last)
+
     def count(
         self,
         key_condition: str,
@@ -372,6 +406,12 @@ def _names(*expressions: str) -> dict[str, str]:
 def _values(values: Mapping[str, Any] | None, *expressions: str) -> dict[str, Any]:
     used = {name for text in expressions for name in _VALUE.findall(text)}
     return {f":{name}": encode((values or {})[name]) for name in used}
+
+
+def _projected(names: Iterable[str]) -> dict[str, Any]:
+    """What lets an answer have no more than these attributes."""
+    projection = ", ".join(f"#{name}" for name in names)
+    return {"ProjectionExpression": projection, "ExpressionAttributeNames": _names(projection)}
 
 
 def _bound(values: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ _DEFAULTED = _FIELDS[1:]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The merchant, the action, and what it needs."""
     parser.add_argument("--merchant", required=True, help="whose endpoints")
-    parser.add_argument("--actor", default=_operator(), help="who the audit log says it was")
+    parser.add_argument("--actor", default=operator(), help="who the audit log says it was")
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="all of them, with their health")
     create = actions.add_parser("create", help="a new one; prints its secret")
@@ -192,7 +192,8 @@ def _own_secret(options: argparse.Namespace) -> str | None:
         raise ConfigurationError(f"--secret-file cannot be read: {error}") from None
 
 
-def _operator() -> str:
+def operator() -> str:
+    """Who the audit log says it was, unless told otherwise."""
     try:
         return f"operator {getpass.getuser()}"
     except (KeyError, OSError):  # a user without a name, as in many containers

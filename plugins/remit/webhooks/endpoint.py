@@ -89,7 +89,7 @@ class Endpoint:
 
     def wants(self, event_type: str) -> bool:
         """Whether its filter lets a type through."""
-        return any(_matches(pattern, event_type) for pattern in self.events)
+        return any(matches(pattern, event_type) for pattern in self.events)
 
     def live_secrets(self, now: datetime) -> tuple[Secret, ...]:
         """The secrets that a delivery is signed with, oldest first."""
@@ -175,7 +175,8 @@ def _instant_in(record: Mapping[str, Any], name: str) -> datetime | None:
         return None
 
 
-def _matches(pattern: str, event_type: str) -> bool:
+def matches(pattern: str, event_type: str) -> bool:
+    """Whether a pattern such as `payment.*` lets a type through."""
     if pattern.endswith("*"):
         return event_type.startswith(pattern[:-1])
     return pattern == event_type

@@ -18,9 +18,8 @@ import msgspec
 
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant
-from remit.queue import queued
 from remit.webhooks.policy import Decision, Reason, Status
-from remit.webhooks.record import Webhook
+from remit.webhooks.record import Webhook, waiting
 from remit.webhooks.sender import Outcome
 
 
@@ -240,13 +239,18 @@ def _attempt_record(webhook: Webhook, attempt: Attempt, at: str, retention: time
     return record
 
 
-def redelivery(key: str, now: datetime, due_at: datetime, expires_at: datetime) -> Changes:
-    """The attributes of a webhook that is put into the queue once more."""
+def redelivery(webhook: Webhook, now: datetime, due_at: datetime, expires_at: datetime) -> Changes:
+    """Put a webhook that is out of the queue into it once more, without a condition: its attempts
+    and its schedule begin anew, and what it ended with goes."""
     return {
-        "status": Status.PENDING.value,
-        "updatedAt": format_instant(now),
-        "expiresAt": epoch_seconds(expires_at),
-        **queued(key, due_at),
+        "set": {
+            "status": Status.PENDING.value,
+            "attempts": 0,
+            "updatedAt": format_instant(now),
+            "expiresAt": epoch_seconds(expires_at),
+            **waiting(webhook.id, webhook.merchant_id, due_at),
+        },
+        "remove": ("claim", "nextRetry", "reason", "reasonCode"),
     }
 
 

@@ -44,10 +44,10 @@ class _Count:
 class WaitingGauge:
     """The lengths of merchants' queues as one process knows them. Safe in any thread."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, limit: int | None = None) -> None:
         self._table = services.tables.webhooks
         self._clock = services.clock
-        self._limit = services.settings.webhook_queue_limit
+        self._limit = limit or services.settings.webhook_queue_limit
         self._counts: dict[str, _Count] = {}
         self._lock = threading.Lock()
 

@@ -1,0 +1,266 @@
+"""Replay: a webhook that has left the queue goes into it once more, with the same id.
+
+Its attempts and its lifetime begin anew. The records of its earlier attempts stay; those of the new
+ones have later instants. Its event has to be there still, and to outlive it: only an event that
+would go before is written again, which bills its payload again.
+
+`replay_one` is here; `replays` does the same to many.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from remit.audit import AuditLog
+from remit.aws.items import Item
+from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
+from remit.clock import epoch_seconds
+from remit.errors import Conflict, NotFound, RecordRefused, Refusal, StoreUnavailable
+from remit.services import Services
+from remit.webhooks.endpoint import Endpoint
+from remit.webhooks.endpoint_records import check_merchant
+from remit.webhooks.endpoint_request import shown
+from remit.webhooks.endpoints import endpoints_of
+from remit.webhooks.event import EVENT_ID
+from remit.webhooks.moves import Changes, redelivery
+from remit.webhooks.policy import Status
+from remit.webhooks.record import Unsendable, Webhook, read_record
+
+log = logging.getLogger(__name__)
+
+_TRIES = 8  # of a replay that meets other writes of its webhook
+_MAX_KEY_BYTES = 2048  # DynamoDB's limit of a hash key
+
+ENDED = (Status.DELIVERED, Status.FAILED, Status.EXPIRED)
+"""What can be replayed, once it is out of the queue."""
+
+
+class Skip(StrEnum):
+    """Why a webhook is not replayed; the keys of a job's counts."""
+
+    DISABLED = "endpoint_disabled"
+    DELETED = "endpoint_deleted"
+    PAYLOAD_GONE = "payload_gone"
+    """Its event was removed at the end of its own time."""
+    UNREADABLE = "unreadable"
+    """An attribute is missing or of the wrong type."""
+    CHANGED = "changed"
+    """It was written by others since it was found."""
+    REFUSED = "refused"
+    """DynamoDB does not take the write: the record has no room, or a wrong type."""
+
+
+_ERRORS: Mapping[Skip, type[Refusal]] = MappingProxyType(
+    {
+        Skip.DISABLED: Conflict,
+        Skip.DELETED: NotFound,
+        Skip.PAYLOAD_GONE: NotFound,
+        Skip.UNREADABLE: Conflict,
+    }
+)
+"""What it means for who asked for one webhook."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A webhook that cannot be replayed as things are."""
+
+    why: Skip
+    detail: str
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A webhook that can be replayed, and its record as it was seen.
+
+    `payload_until` is when its event goes (seconds since 1970); None: it never does, or the payload
+    is in the record.
+    """
+
+    record: Item
+    webhook: Webhook
+    payload_until: int | None
+
+    @property
+    def condition(self) -> tuple[str, dict[str, Any]]:
+        """The record is out of the queue, and as it was seen."""
+        condition = "attribute_not_exists(#dueShard) AND #status = :seen AND #merchantID = :owner"
+        values = {"seen": self.webhook.status.value, "owner": self.webhook.merchant_id}
+        if "updatedAt" not in self.record:
+            return f"{condition} AND attribute_not_exists(#updatedAt)", values
+        return f"{condition} AND #updatedAt = :updated", {
+            **values,
+            "updated": self.record["updatedAt"],
+        }
+
+
+@dataclass(frozen=True)
+class Times:
+    """When a replayed webhook is due, and until when it and its event are there at the least."""
+
+    due_at: datetime
+    expires_at: datetime
+    kept_until: datetime
+
+    @classmethod
+    def of(cls, services: Services, due_at: datetime) -> Times:
+        """Its lifetime begins when it is due; what it ends as is kept for a while."""
+        settings = services.settings
+        expires_at = due_at + settings.webhook_lifetime
+        return cls(due_at, expires_at, expires_at + settings.webhook_retention)
+
+
+class Judge:
+    """Says of records of one merchant whether they can be replayed. Endpoints are read once."""
+
+    def __init__(self, services: Services, merchant_id: str) -> None:
+        self._tables = services.tables
+        self._lifetime: timedelta = services.settings.webhook_lifetime
+        self._endpoints: dict[str, Endpoint] = {
+            endpoint.id: endpoint for endpoint in endpoints_of(services.tables, merchant_id)
+        }
+
+    def judge(self, records: Sequence[Item]) -> list[Candidate | Refused]:
+        """A verdict per record, in their order; their events are read in batches.
+
+        Raises:
+            StoreUnavailable: the events could not be read.
+        """
+        read = [self._read(record) for record in records]
+        events = self._tables.events.get_many(
+            _event_ids(read), attributes=("merchantID", "expiresAt")
+        )
+        return [
+            one if isinstance(one, Refused) else _candidate(record, one, events)
+            for record, one in zip(records, read, strict=True)
+        ]
+
+    def _read(self, record: Item) -> Webhook | Refused:
+        try:
+            webhook = read_record(record, self._lifetime)
+        except Unsendable as error:
+            return Refused(Skip.UNREADABLE, error.reason)
+        except Exception as error:  # a record of another's may be anything
+            log.exception("webhook=%r cannot be read", record.get("id"))
+            return Refused(Skip.UNREADABLE, f"it cannot be read: {type(error).__name__}")
+        if webhook.event_id is not None and EVENT_ID.fullmatch(webhook.event_id) is None:
+            return Refused(Skip.UNREADABLE, "eventID is no id of an event")
+        return self._refused(webhook) or webhook
+
+    def _refused(self, webhook: Webhook) -> Refused | None:
+        endpoint = self._endpoints.get(webhook.endpoint_id)
+        if endpoint is None:
+            if webhook.payload is not None:  # it has a URL of its own
+                return None
+            return Refused(Skip.DELETED, f"there is no endpoint {webhook.endpoint_id!r} any more")
+        if endpoint.enabled:
+            return None
+        detail = f"endpoint {endpoint.id!r} is disabled ({endpoint.disabled_reason})"
+        return Refused(Skip.DISABLED, f"{detail}: enable it first")
+
+
+def _event_ids(read: Iterable[Webhook | Refused]) -> list[str]:
+    return [one.event_id for one in read if isinstance(one, Webhook) and one.event_id is not None]
+
+
+def _candidate(record: Item, webhook: Webhook, events: Mapping[str, Item]) -> Candidate | Refused:
+    if webhook.event_id is None:
+        return Candidate(record, webhook, None)
+    event = events.get(webhook.event_id)
+    if event is None or event.get("merchantID") != webhook.merchant_id:
+        detail = f"the payload is gone: event {webhook.event_id} was removed at the end of its time"
+        return Refused(Skip.PAYLOAD_GONE, detail)
+    expires_at = event.get("expiresAt")
+    return Candidate(record, webhook, expires_at if isinstance(expires_at, int) else None)
+
+
+def requeue(candidate: Candidate, now: datetime, times: Times) -> Changes:
+    """The write that replays a webhook, on the condition that its record is as it was seen."""
+    condition, values = candidate.condition
+    changes = redelivery(candidate.webhook, now, times.due_at, times.expires_at)
+    before = candidate.record.get("replays")
+    changes["set"]["replays"] = before + 1 if isinstance(before, int) else 1
+    return {**changes, "condition": condition, "values": values}
+
+
+def extension(candidate: Candidate, times: Times) -> Changes | None:
+    """The write that lets an event outlive its webhook, if it would not."""
+    until = candidate.payload_until
+    if until is None or until >= epoch_seconds(times.expires_at):
+        return None
+    return {
+        "set": {"expiresAt": epoch_seconds(times.kept_until)},
+        "condition": "attribute_exists(#payload)",
+    }
+
+
+def replayable(services: Services, merchant_id: str, webhook_id: str) -> Candidate:
+    """One webhook, if it can be replayed as things are.
+
+    Raises:
+        InvalidRequest: no merchant can have such an id.
+        NotFound: the merchant has no such webhook, or its payload or its endpoint is gone.
+        Conflict: it is in the queue still, its endpoint is disabled, or no attempt can help.
+    """
+    check_merchant(merchant_id)
+    sane = webhook_id.isprintable() and 0 < len(webhook_id.encode()) <= _MAX_KEY_BYTES
+    record = services.tables.webhooks.get(webhook_id) if sane else None
+    if record is None or record.get("merchantID") != merchant_id:
+        raise NotFound(f"there is no webhook {shown(webhook_id)}")
+    name = f"webhook {webhook_id}"
+    if "dueShard" in record:
+        raise Conflict(f"{name} is still in the queue: its next attempt is due {record['dueAt']}")
+    (verdict,) = Judge(services, merchant_id).judge([record])
+    if isinstance(verdict, Refused):
+        raise _ERRORS[verdict.why](f"{name} cannot be replayed: {verdict.detail}")
+    if (status := verdict.webhook.status) not in ENDED:
+        raise Conflict(f"{name} is {status}: only what was {', '.join(ENDED)} can be replayed")
+    return verdict
+
+
+def replay_one(services: Services, merchant_id: str, webhook_id: str, *, actor: str) -> Webhook:
+    """Put one webhook into the queue once more, due now; returns it as it was.
+
+    Raises:
+        InvalidRequest, NotFound, Conflict: see `replayable`.
+        RecordRefused: DynamoDB does not take the write of this record.
+        StoreUnavailable: others write it all the time, or nothing was written.
+    """
+    for _ in range(_TRIES):
+        candidate = replayable(services, merchant_id, webhook_id)
+        if _write(services, candidate, actor):
+            log.info("webhook=%s of %s is replayed, by %r", webhook_id, merchant_id, actor)
+            return candidate.webhook
+    raise StoreUnavailable(f"could not replay webhook {webhook_id}: others write it all the time")
+
+
+def _write(services: Services, candidate: Candidate, actor: str) -> bool:
+    """Replay and tell the audit log, both or neither. False: the record was changed, or its event
+    removed, since they were read."""
+    now, tables, webhook = services.clock(), services.tables, candidate.webhook
+    times = Times.of(services, now)
+    actions = [
+        {"Update": tables.webhooks.update_action(webhook.id, **requeue(candidate, now, times))}
+    ]
+    if webhook.event_id is not None and (extended := extension(candidate, times)) is not None:
+        actions.append({"Update": tables.events.update_action(webhook.event_id, **extended)})
+    entry = AuditLog(services).entry(
+        webhook.merchant_id,
+        "webhooks.webhook.replayed",
+        actor=actor,
+        target=webhook.id,
+        details={"status": webhook.status.value, "endpoint": webhook.endpoint_id},
+    )
+    try:
+        transact(tables.client, [*actions, entry])
+    except TransactionCanceled as canceled:
+        if FAILED_CONDITION not in canceled.reasons:
+            raise RecordRefused(f"webhook {webhook.id}: {canceled}") from canceled
+        return False
+    return True
