@@ -1,4 +1,4 @@
-"""A server that answers what a test has put down, request by request, and notes what it is asked."""
+"""A server that answers what a test has put down, one by one, and notes what it was asked."""
 
 from __future__ import annotations
 

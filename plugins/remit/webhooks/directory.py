@@ -100,6 +100,11 @@ class Directory:
             StoreUnavailable: they could not be read.
         """
         now = self._clock()
+        if len(self._known) > MOST_KNOWN:
+            # Before it is said which are to be read: one that is forgotten here would be taken for
+            # one that was deleted.
+            self._known.clear()
+            self._read_at.clear()
         old = {key for key in keys if not self._is_fresh(key, now)}
         if not old:
             return
@@ -107,9 +112,6 @@ class Directory:
         records, merchants = await asyncio.gather(
             self._reader.endpoints(old), self._reader.merchants(of_merchants)
         )
-        if len(self._known) > MOST_KNOWN:
-            self._known.clear()
-            self._read_at.clear()
         # On a thread: to open a secret may take a request to KMS.
         known = await asyncio.to_thread(self._all_known, old, records, merchants, now)
         self._known |= known
