@@ -9,11 +9,11 @@ in it or not.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Any, Protocol
 
 from remit.aws.items import Item
@@ -47,7 +47,8 @@ from remit.webhooks.endpoint_request import (
 )
 from remit.webhooks.rotation import check_overlap, rotated
 from remit.webhooks.signing import new_secret
-from remit.webhooks.urls import check_url
+
+log = logging.getLogger(__name__)
 
 _ROSTER = "#roster"
 _FORGOTTEN = (
@@ -107,6 +108,7 @@ def disable(services: Services, key: Pair, reason: str, actor: str) -> None:
     records, details = EndpointRecords(services), {"reason": reason}
     if not records.write(key, "disabled", actor, details, [{"Update": update}]):
         raise ConditionFailed(f"endpoint {key[1]} is disabled already, or not there")
+    log.warning("endpoint %s of %s gets nothing any more: %s", key[1], key[0], reason)
 
 
 class EndpointStore:
@@ -135,9 +137,15 @@ class EndpointStore:
 
     @classmethod
     def of(cls, services: Services) -> EndpointStore:
-        """With the deployment's keys, and its rules of what URLs may be."""
-        allow_http = bool(services.settings.webhook_networks)
-        return cls(services, services.vault, partial(check_url, allow_http=allow_http))
+        """With the deployment's keys, and its rules of where webhooks may go.
+
+        Raises:
+            ConfigurationError: one of these settings is wrong.
+        """
+        # With it comes aiohttp, which producers of events, who only read endpoints, do not need.
+        from remit.webhooks.urls import url_check
+
+        return cls(services, services.vault, url_check(services.settings))
 
     def create(self, merchant_id: str, values: Mapping[str, Any], *, actor: str) -> Created:
         """A new endpoint of the fields `NEW_FIELDS`, with the given secret or a fresh one.

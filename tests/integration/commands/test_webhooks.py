@@ -19,7 +19,6 @@ from tests.support.endpoints import (
     MERCHANT,
     OTHER_KEY,
     SECRET,
-    URL,
     add_endpoint,
     entries,
     everything,
@@ -28,6 +27,9 @@ from tests.support.endpoints import (
     with_keys,
 )
 from tests.support.webhooks import add_merchant
+
+URL = "https://1.1.1.1/hooks"
+"""An address, so that no name is looked up."""
 
 Run = Callable[..., list[dict[str, Any]]]
 

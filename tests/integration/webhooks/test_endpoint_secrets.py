@@ -192,5 +192,7 @@ def test_a_store_of_a_deployment_has_its_keys_and_its_rules(services: Services) 
     sealed = endpoint.secrets[0].sealed
     assert Vault.of(services.settings, services.aws).open(sealed).startswith("whsec_")
     public_only = EndpointStore.of(with_keys(services, webhook_networks=""))
-    with pytest.raises(InvalidRequest, match="url: "):
-        public_only.create(MERCHANT, {"url": local}, actor=ACTOR)
+    for url in (local, "https://127.0.0.1/hook", "https://[64:ff9b::7f00:1]/hook"):
+        with pytest.raises(InvalidRequest, match="url: "):
+            public_only.create(MERCHANT, {"url": url}, actor=ACTOR)
+    assert public_only.list(MERCHANT) == [endpoint]
