@@ -126,6 +126,16 @@ async def test_no_spelling_of_this_machine_is_connected_to(scheme: str, host: st
     assert inside.opened == 0
 
 
+async def test_an_address_that_went_past_every_other_check_is_not_connected_to(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("remit.webhooks.sender.literal_of", lambda _: None)
+    inside = Connections()
+    async with bare_receiver(inside) as port:
+        assert (await post(f"https://127.0.0.1:{port}/", networks=())).error == "address"
+    assert inside.opened == 0
+
+
 async def test_a_mapped_spelling_of_a_named_network_is_connected_to() -> None:
     seen = Connections()
     async with bare_receiver(seen) as port:

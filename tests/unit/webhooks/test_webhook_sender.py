@@ -352,10 +352,12 @@ async def test_proxies_and_credentials_of_the_environment_and_cookies_are_not_us
         seen.append((request.headers.get("Cookie"), request.headers.get("Authorization")))
         return web.Response(headers={"Set-Cookie": "session=1"})
 
-    async with receiver(handler) as server, sender() as one:
-        request = Request(str(server.make_url("/")), {}, b"{}")
-        assert [(await one.post(request)).status for _ in range(2)] == [200, 200]
-    assert seen == [(None, None)] * 2
+    # A name and an address: netrc has the latter, and a jar would keep cookies of the former.
+    async with receiver(handler) as server, sender(resolve=lambda _: ["127.0.0.1"]) as one:
+        for host in ("127.0.0.1", "hooks.example.com"):
+            request = Request(f"http://{host}:{server.port}/", {}, b"{}")
+            assert [(await one.post(request)).status for _ in range(2)] == [200, 200]
+    assert seen == [(None, None)] * 4
 
 
 def test_neither_request_nor_outcome_show_what_was_sent_or_answered() -> None:
