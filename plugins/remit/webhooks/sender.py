@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import Any
 
 import aiohttp
-from multidict import CIMultiDict, istr
 from yarl import URL
 
 from remit import __version__
@@ -46,14 +45,12 @@ READ_BYTES = 16 * EXCERPT_BYTES
 """So much of an answer's body is read, as it comes: a body that ends within it lets its connection
 be used again. The connection of a longer one is closed."""
 
-_HEADERS = CIMultiDict(
-    {
-        istr("Content-Type"): "application/json",
-        istr("User-Agent"): f"Remit/{__version__}",
-        istr("Accept"): "*/*",
-        istr("Accept-Encoding"): "identity",
-    }
-)
+_HEADERS = {
+    "Content-Type": "application/json",
+    "User-Agent": f"Remit/{__version__}",
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+}
 _KNOWN_URLS = 4096  # parsed and checked once: about a kilobyte each
 _RESOLVED_SECONDS = 10  # so long the addresses of a name, once checked, serve new connections
 _RESOLVED_NAMES = 1000
