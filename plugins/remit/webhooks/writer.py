@@ -67,6 +67,11 @@ class Writer:
         except RecordRefused:
             # DynamoDB does not say which one it is.
             batch.alone += [action.index for action in batch.actions if not action.writes_attempt]
+        except RemitError:
+            # No table, no permission: to give them back would deliver them again and again.
+            log.exception("%d webhooks could not be recorded", len(batch.actions))
+            for action in batch.actions:
+                batch.results.setdefault(action.index, Result.ERROR)
         alone = await asyncio.gather(*(self._write_alone(moves[index]) for index in batch.alone))
         batch.results |= dict(zip(batch.alone, alone, strict=True))
         return [batch.results.get(index, Result.UNRECORDED) for index in range(len(moves))]
