@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 import aiohttp
 from yarl import URL
@@ -114,7 +114,7 @@ class Sender:
         proxy: str = "",
         stopwatch: Callable[[], float] = time.monotonic,
         resolve: Resolve = addresses_of,
-        tls: ssl.SSLContext | bool = True,
+        tls: ssl.SSLContext | Literal[True] = True,
     ) -> None:
         self._seconds = timeout.total_seconds()
         self._clock = clock
