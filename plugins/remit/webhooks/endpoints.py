@@ -9,18 +9,15 @@ in it or not.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from remit.aws.items import Item
-from remit.aws.table import Pair
 from remit.aws.tables import Tables
 from remit.clock import format_instant
-from remit.errors import ConditionFailed, Conflict, InvalidRequest
+from remit.errors import Conflict, InvalidRequest
 from remit.ids import ulid
 from remit.services import Services
 from remit.webhooks.endpoint import (
@@ -47,8 +44,6 @@ from remit.webhooks.endpoint_request import (
 )
 from remit.webhooks.rotation import check_overlap, rotated
 from remit.webhooks.signing import new_secret
-
-log = logging.getLogger(__name__)
 
 _ROSTER = "#roster"
 _FORGOTTEN = (
@@ -90,25 +85,6 @@ def endpoints_of(tables: Tables, merchant_id: str) -> list[Endpoint]:
     merchant = tables.merchants.get(merchant_id)
     records = tables.endpoints.query("#merchantID = :merchant", {"merchant": merchant_id})
     return endpoints_in(merchant, records)
-
-
-def disable(services: Services, key: Pair, reason: str, actor: str) -> None:
-    """Stop sending to an endpoint; what is published for it meanwhile is kept for a replay.
-
-    Raises:
-        ConditionFailed: it is disabled already, or not there any more.
-        StoreUnavailable: nothing was written.
-    """
-    now = format_instant(services.clock())
-    update = services.tables.endpoints.update_action(
-        key,
-        set={"disabledReason": reason, "disabledAt": now, "updatedAt": now},
-        condition=f"{is_there(key[1])} AND attribute_not_exists(#disabledReason)",
-    )
-    records, details = EndpointRecords(services), {"reason": reason}
-    if not records.write(key, "disabled", actor, details, [{"Update": update}]):
-        raise ConditionFailed(f"endpoint {key[1]} is disabled already, or not there")
-    log.warning("endpoint %s of %s gets nothing any more: %s", key[1], key[0], reason)
 
 
 class EndpointStore:
@@ -279,11 +255,17 @@ class EndpointStore:
         Raises:
             InvalidRequest: the reason cannot be shown.
         """
-        self._records.read((merchant_id, endpoint_id))
+        key = (merchant_id, endpoint_id)
+        self._records.read(key)
         check_reason(reason)
-        with suppress(ConditionFailed):
-            disable(self._services, (merchant_id, endpoint_id), reason, actor)
-        return self.get(merchant_id, endpoint_id)
+
+        def change(record: Item) -> Change | None:
+            if "disabledReason" in record:
+                return None
+            now = format_instant(self._services.clock())
+            return Change({"disabledReason": reason, "disabledAt": now}, {"reason": reason})
+
+        return self._records.change(key, "disabled", actor, change)
 
     def enable(self, merchant_id: str, endpoint_id: str, *, actor: str) -> Endpoint:
         """Send to an endpoint again, whatever its breaker remembers. One that is enabled and well

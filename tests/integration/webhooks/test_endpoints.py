@@ -11,7 +11,6 @@ import pytest
 from remit.audit import AuditLog
 from remit.clock import format_instant
 from remit.errors import (
-    ConditionFailed,
     Conflict,
     FieldError,
     InvalidRequest,
@@ -21,7 +20,7 @@ from remit.errors import (
 )
 from remit.services import Services
 from remit.webhooks.endpoint import MAX_ENDPOINTS, Endpoint
-from remit.webhooks.endpoints import EndpointStore, disable, endpoints_of
+from remit.webhooks.endpoints import EndpointStore, endpoints_of
 from tests.support.clock import ManualClock
 from tests.support.endpoints import (
     ACTOR,
@@ -350,21 +349,6 @@ def test_a_disabled_endpoint_says_why_and_stays_as_it_is(
     clock.advance(60)
     assert store.disable(MERCHANT, endpoint.id, "again", actor=ACTOR) == disabled
     assert len(entries(services)) == 2
-
-
-def test_a_deliverer_learns_that_it_was_disabled_already(
-    services: Services, store: EndpointStore
-) -> None:
-    key = (MERCHANT, add_endpoint(store).id)
-    disable(services, key, "it answered 410 (Gone)", "remit")
-    with pytest.raises(ConditionFailed):
-        disable(services, key, "it answered 410 (Gone)", "remit")
-    with pytest.raises(ConditionFailed):
-        disable(services, (MERCHANT, "ep-gone"), "it answered 410 (Gone)", "remit")
-    assert store.get(*key).disabled_reason == "it answered 410 (Gone)"
-    assert [(e.actor, e.details) for e in entries(services, "disabled")] == [
-        ("remit", {"reason": "it answered 410 (Gone)"})
-    ]
 
 
 @pytest.mark.parametrize("reason", ["", "x" * 201, "two\nlines", None])
