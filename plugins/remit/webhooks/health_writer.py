@@ -28,7 +28,7 @@ ACTOR = "remit"
 """Who disables endpoints, in the audit log."""
 
 _MAY_PROBE = (
-    "attribute_not_exists(#disabledReason)"
+    "attribute_not_exists(#disabledReason) AND #breakerOpenUntil <= :now"
     " AND (attribute_not_exists(#breakerProbeUntil) OR #breakerProbeUntil <= :now)"
 )
 
