@@ -56,6 +56,9 @@ class Health(Protocol):
     def gone(self, key: EndpointKey) -> None:
         """The endpoint answered that it is gone for good."""
 
+    def shut_until(self, key: EndpointKey, now: datetime) -> datetime | None:
+        """Until when nothing but a probe is sent to an endpoint; None: it may be sent."""
+
 
 @dataclass(slots=True)
 class Open:
@@ -106,7 +109,8 @@ class Courier:
         self._lanes: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._outcomes: list[tuple[Open, Move]] = []
         self._flush_timer: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._sending: set[asyncio.Task[None]] = set()
+        self._writing: set[asyncio.Task[None]] = set()
         self.open: dict[str, Open] = {}
         self._news: list[Held] = []
         self.kept: dict[str, Held] = {}
@@ -120,7 +124,9 @@ class Courier:
         lane = self._lanes.get(key)
         if lane is None:
             concurrency = ready.known.endpoint.concurrency or self._settings.webhook_concurrency
-            lane = self._lanes[key] = Lane(concurrency, self._send, self._spawn)
+            lane = self._lanes[key] = Lane(
+                concurrency, self._send, lambda work: _spawn(work, self._sending)
+            )
         return lane
 
     def lanes(self) -> Iterable[Lane[Open, Ready]]:
@@ -150,12 +156,14 @@ class Courier:
         if seconds is not None:
             waiting = [one for lane in self._lanes.values() for one in lane.take_waiting()]
             await self._put_back(waiting)
-        while tasks := list(self._tasks):
-            _, unfinished = await asyncio.wait(tasks, timeout=seconds)
+        if self._sending:
+            _, unfinished = await asyncio.wait(list(self._sending), timeout=seconds)
             for task in unfinished:
                 task.cancel()
             await asyncio.gather(*unfinished, return_exceptions=True)
         await self._flush()
+        # An outcome that is being written is not given up: it would be delivered again.
+        await asyncio.gather(*self._writing, return_exceptions=True)
         await self._put_back(list(self.open.values()))
 
     async def _send(self, opened: Open) -> None:
@@ -165,11 +173,28 @@ class Courier:
             lane.done(now, answered=False)
             await self._put_back([opened])
             return
+        if (until := self._shut_until(opened.ready, now)) is not None:
+            unsent = [opened, *lane.take_waiting()]
+            for _ in unsent:
+                lane.done(now, answered=False)
+            await self._put_back(unsent, until)
+            return
         opened.attempted = True
         outcome = await self._post(opened, now)
         now = self._clock()
         lane.done(now, answered=outcome.status is not None)
-        self._settle(opened, outcome, now)
+        try:
+            self._settle(opened, outcome, now)
+        except Exception:
+            # It comes due when its lease ends. Whatever is peculiar about it: the lane goes on.
+            log.exception("webhook=%s could not be recorded", opened.ready.webhook.id)
+            self.open.pop(opened.ready.webhook.id, None)
+            self.counts[Result.ERROR] += 1
+            self.changed.set()
+
+    def _shut_until(self, ready: Ready, now: datetime) -> datetime | None:
+        """Whether its endpoint has been found to fail since it was claimed."""
+        return None if ready.probes else self._health.shut_until(ready.known.key, now)
 
     async def _post(self, opened: Open, now: datetime) -> Outcome:
         ready = opened.ready
@@ -235,7 +260,10 @@ class Courier:
         if self._flush_timer is not None:
             self._flush_timer.cancel()
         loop = asyncio.get_running_loop()
-        self._flush_timer = loop.call_later(seconds, lambda: self._spawn(self._flush()))
+        self._flush_timer = loop.call_later(seconds, self._flush_in_background)
+
+    def _flush_in_background(self) -> None:
+        _spawn(self._flush(), self._writing)
 
     async def _flush(self) -> None:
         if self._flush_timer is not None:
@@ -244,9 +272,10 @@ class Courier:
         outcomes, self._outcomes = self._outcomes, []
         await self._write(outcomes)
 
-    async def _put_back(self, claimed: list[Open]) -> None:
-        """Give webhooks back, due at once. An attempt that was not made does not count."""
-        now = self._clock()
+    async def _put_back(self, claimed: list[Open], due_at: datetime | None = None) -> None:
+        """Give webhooks back, due at once if nothing else is said. An attempt that was not made
+        does not count."""
+        due_at = due_at or self._clock()
         await self._write(
             [
                 (
@@ -254,7 +283,7 @@ class Courier:
                     moves.put_back(
                         one.ready.webhook.id,
                         one.token,
-                        now,
+                        due_at,
                         attempts=None if one.attempted else one.attempt - 1,
                     ),
                 )
@@ -281,10 +310,11 @@ class Courier:
             del self._lately[next(iter(self._lately))]
         self._lately[key] = asyncio.get_running_loop().time()
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+
+def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
 
 
 def _log(opened: Open, outcome: Outcome, decision: Decision) -> None:

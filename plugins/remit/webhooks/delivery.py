@@ -202,7 +202,8 @@ class _Try:
         if room <= 0:
             return False
         if self._parking:
-            parked, overdue = self._unpark(room), self._overdue()
+            overdue = self._overdue()
+            parked = self._unpark(room, overdue)
             if parked or overdue:
                 await self._begin(parked, overdue)
                 return True
@@ -276,18 +277,28 @@ class _Try:
         moving = (len(lane.parked) for lane in self._parking.values() if lane.moves(now))
         return sum(moving) >= _ENOUGH_PARKED
 
-    def _unpark(self, room: int) -> list[Ready]:
+    def _unpark(self, room: int, done: list[Move]) -> list[Ready]:
         taken: list[Ready] = []
         now = self._clock()
         for lane in self._parking.values():
             while lane.parked and lane.room(now) > 0 and len(taken) < room:
                 if not (lane.answered or self._unproven_may_begin()):
                     break
+                ready = lane.parked.popleft().item
+                if not self._still_may(ready, done):
+                    continue
                 lane.held += 1
-                taken.append(lane.parked.popleft().item)
+                taken.append(ready)
         self._leave_parking()
         self._settled.difference_update(ready.webhook.id for ready in taken)
         return taken
+
+    def _still_may(self, ready: Ready, done: list[Move]) -> bool:
+        """Whether the breaker has not opened since it was parked."""
+        until = None if ready.probes else self._health.shut_until(ready.known.key, self._clock())
+        if until is not None:
+            done.append(moves.defer(ready.seen, until))
+        return until is None
 
     def _overdue(self) -> list[Move]:
         """What is parked with a lane that has become slower than it was is put off after all."""

@@ -184,6 +184,17 @@ class HealthBook:
         health.probe_until = now + self._probe_time
         return PROBE
 
+    def shut_until(self, key: EndpointKey, now: datetime) -> datetime | None:
+        """Until when nothing but a probe is sent to an endpoint; None: it may be sent. For what was
+        admitted a moment ago and has not gone out: nobody is given the probe by it."""
+        health = self._restricted.get(key)
+        if health is None:
+            return None
+        if health.shut:
+            return now + _DISABLED_WAIT
+        until = health.breaker.until
+        return None if until is None else max(now, until, health.probe_until or until)
+
     def record(
         self, key: EndpointKey, status: int | None, now: datetime, secret_ids: tuple[str, ...]
     ) -> None:
