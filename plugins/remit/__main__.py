@@ -3,7 +3,7 @@
 python -m remit token --merchant merchant-001        a token, made with JWT_SECRET and its kin
 python -m remit infra apply                          create and complete what infra/ declares
 python -m remit infra adopt                          add Remit's indexes to existing tables
-python -m remit webhooks                             endpoints, and the keys of their secrets
+python -m remit webhooks                             endpoints, their keys, dead letters, replays
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from remit.webhooks.adoption import adopt
 from remit.webhooks.chunk import Chunk, DeliveryPending
 from remit.webhooks.delivery import deliver
 from remit.webhooks.fanout import fan_out
+from remit.webhooks.replays import run_replays
 
 FAN_OUT = 500
 """Events that were written alone, and that one try makes webhooks of before it delivers."""
@@ -21,6 +22,9 @@ FAN_OUT = 500
 BACKLOG = 5_000
 """Webhooks that are due, per task. One task delivers thousands a minute; a backlog that it would
 need longer for is shared out."""
+
+REPLAY_SECONDS = 20
+"""So long of every minute the survey goes on with replays."""
 
 _STATE_KEY = "chunk"
 
@@ -66,6 +70,8 @@ def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[li
     if logical_date is not None and logical_date.minute % adoption_minutes == 0:
         with stop_on_sigterm() as stop:
             adopt(resources, stop)
+    with stop_on_sigterm() as stop:
+        run_replays(resources, stop, seconds=REPLAY_SECONDS)
     return shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
 
 

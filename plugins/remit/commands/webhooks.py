@@ -2,6 +2,8 @@
 
 python -m remit webhooks endpoints --merchant M list      and create, change, rotate, …
 python -m remit webhooks secret-keys reseal               seal all secrets with the first key
+python -m remit webhooks dead --merchant M                what was not delivered, and why
+python -m remit webhooks replay --merchant M --since T    deliver once more; or --webhook ID
 """
 
 from __future__ import annotations
@@ -10,13 +12,23 @@ import argparse
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from remit.commands import webhook_endpoints, webhook_secret_keys
+from remit.commands import (
+    webhook_dead,
+    webhook_endpoints,
+    webhook_replay,
+    webhook_secret_keys,
+)
 from remit.commands.command import Command
 
-HELP = "endpoints, and the keys that seal their secrets"
+HELP = "endpoints, the keys that seal their secrets, dead letters, and replays"
 
 COMMANDS: Mapping[str, Command] = MappingProxyType(
-    {"endpoints": webhook_endpoints, "secret-keys": webhook_secret_keys}
+    {
+        "endpoints": webhook_endpoints,
+        "secret-keys": webhook_secret_keys,
+        "dead": webhook_dead,
+        "replay": webhook_replay,
+    }
 )
 """Name to the module that does it."""
 
