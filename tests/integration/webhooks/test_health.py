@@ -198,7 +198,9 @@ def test_of_two_that_open_it_at_once_one_is_believed(
     services: Services, clock: ManualClock
 ) -> None:
     one, other = book(services), book(services, random=0.5)
-    outcomes(one, clock, *[None] * 5)
+    outcomes(one, clock, None)
+    other.load(KEY, record(services))
+    outcomes(one, clock, *[None] * 4)
     assert len(outcomes(other, clock, *[None] * 5)) == 1
     assert health(services)["breakerOpenUntil"] == later(clock, PERIOD)
     assert health(services)["breakerOpens"] == 1
@@ -223,7 +225,8 @@ def test_an_endpoint_that_fails_every_other_time_is_not_written_every_time(
     books, writes = [book(services), book(services)], []
     for number in range(300):
         clock.advance(0.2)
-        writes += outcomes(books[number % 2], clock, 404, 200)
+        for status in (404, 200):
+            writes += outcomes(books[number % 2], clock, status)
         if number % 50 == 0:
             for one in books:
                 one.load(KEY, record(services))
@@ -496,6 +499,37 @@ def test_a_write_that_was_handed_out_and_not_begun_is_handed_out_again(
     one.apply(first)  # whoever was interrupted goes on after all
     assert one.writes(clock()) == []
     assert health(services) == {"failingSince": later(clock, 0)}
+
+
+def test_what_happens_during_a_write_is_kept_and_written_after_it(
+    services: Services, clock: ManualClock
+) -> None:
+    one = book(services)
+    outcomes(one, clock, *[None] * 5)
+    clock.advance(PERIOD)
+    assert one.try_probe(KEY)
+    one.record(KEY, 200, clock(), ())
+    (closed,) = one.writes(clock())
+    one.apply(closed)
+    for _ in range(5):  # before the loop knows what came of it
+        one.record(KEY, 500, clock(), ())
+    one.load(KEY, record(services))
+    assert len(write(one, clock())) == 1
+    assert health(services)["breakerOpenUntil"] == later(clock, PERIOD)
+    assert one.admission(KEY, clock()) == Defer(clock() + timedelta(seconds=PERIOD), Why.OPEN)
+
+
+@pytest.mark.parametrize("status", [200, 500])
+def test_who_does_not_know_that_it_was_disabled_changes_nothing_of_its_health(
+    services: Services, clock: ManualClock, status: int
+) -> None:
+    one, other = book(services), book(services)
+    one.gone(KEY)
+    write(one, clock())
+    before = health(services)
+    assert len(outcomes(other, clock, status)) == 1
+    assert health(services) == before
+    assert isinstance(other.admission(KEY, clock()), Defer)
 
 
 def test_a_record_that_cannot_be_read_is_written_over(
