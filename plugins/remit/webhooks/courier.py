@@ -21,6 +21,7 @@ from remit.webhooks.moves import Attempt, Move, Result, Times
 from remit.webhooks.policy import Action, Decision, action_for, decide
 from remit.webhooks.prepare import Ready
 from remit.webhooks.sender import Outcome, Request
+from remit.webhooks.workers import Workers
 from remit.webhooks.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,7 @@ class Courier:
         self._lanes: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._outcomes: list[tuple[Open, Move]] = []
         self._flush_timer: asyncio.TimerHandle | None = None
-        self._sending: set[asyncio.Task[None]] = set()
+        self._workers = Workers(self._send)
         self._writing: set[asyncio.Task[None]] = set()
         self.open: dict[str, Open] = {}
         self._news: list[Held] = []
@@ -124,9 +125,7 @@ class Courier:
         lane = self._lanes.get(key)
         if lane is None:
             concurrency = ready.known.endpoint.concurrency or self._settings.webhook_concurrency
-            lane = self._lanes[key] = Lane(
-                concurrency, self._send, lambda work: _spawn(work, self._sending)
-            )
+            lane = self._lanes[key] = Lane(concurrency, self._workers.put)
         return lane
 
     def lanes(self) -> Iterable[Lane[Open, Ready]]:
@@ -155,12 +154,8 @@ class Courier:
         once."""
         if seconds is not None:
             waiting = [one for lane in self._lanes.values() for one in lane.take_waiting()]
-            await self._put_back(waiting)
-        if self._sending:
-            _, unfinished = await asyncio.wait(list(self._sending), timeout=seconds)
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+            await self._put_back([*waiting, *self._workers.take_waiting()])
+        await self._workers.finish(seconds)
         await self._flush()
         # An outcome that is being written is not given up: it would be delivered again.
         await asyncio.gather(*self._writing, return_exceptions=True)
@@ -175,8 +170,7 @@ class Courier:
             return
         if (until := self._shut_until(opened.ready, now)) is not None:
             unsent = [opened, *lane.take_waiting()]
-            for _ in unsent:
-                lane.done(now, answered=False)
+            lane.done(now, answered=False)
             await self._put_back(unsent, until)
             return
         opened.attempted = True

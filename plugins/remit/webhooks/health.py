@@ -302,12 +302,11 @@ class HealthBook:
     def _adopt_breaker(self, breaker: Breaker, stored: Stored) -> None:
         if stored.open_until is None:
             breaker.closed_elsewhere()
-        elif stored.open_until != breaker.until:
+        else:
             breaker.opened_elsewhere(stored.open_until, stored.opens)
 
     def _breaker_changed(self, health: _Health) -> None:
         state, until = health.breaker.state, health.breaker.until
-        health.probe_until = None
         if until is None:
             log.info("merchant=%r endpoint=%r breaker=%s", *health.key, state)
         else:

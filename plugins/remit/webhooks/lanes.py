@@ -8,10 +8,10 @@ moves fast enough; otherwise it is put off in the queue until about its turn.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 T = TypeVar("T")
 P = TypeVar("P")
@@ -41,21 +41,19 @@ class Parked(Generic[P]):
 
 class Lane(Generic[T, P]):
     """What one endpoint is sent by this process: claimed `T`s, and parked `P`s that are not.
-    `spawn` starts a task and keeps it alive."""
+    `start` has one sent; whoever sent it says so with `done`."""
 
     def __init__(
         self,
         concurrency: int,
-        send: Callable[[T], Coroutine[Any, Any, None]],
-        spawn: Callable[[Coroutine[Any, Any, None]], object],
+        start: Callable[[T], None],
     ) -> None:
         self.concurrency = concurrency
         self.parked: deque[Parked[P]] = deque()
         self.held = 0
         """Claimed, or about to be, and without an outcome."""
         self.answered = False
-        self._send = send
-        self._spawn = spawn
+        self._start = start
         self._queue: deque[T] = deque()
         self._running = 0
         self._second = 0
@@ -100,20 +98,26 @@ class Lane(Generic[T, P]):
 
     def put(self, item: T) -> None:
         """Send a claimed item when its turn comes."""
-        self._queue.append(item)
         if self._running < self.concurrency:
             self._running += 1
-            self._spawn(self._work())
+            self._start(item)
+        else:
+            self._queue.append(item)
 
     def take_waiting(self) -> list[T]:
-        """Take out what is claimed and was not sent yet."""
+        """Take out what is claimed and was not started yet."""
         waiting = list(self._queue)
         self._queue.clear()
+        self.held -= len(waiting)
         return waiting
 
     def done(self, now: datetime, *, answered: bool) -> None:
-        """One of what was held has its outcome."""
+        """One of those that were started has its outcome, or was not sent after all."""
         self.held -= 1
+        if self._queue:
+            self._start(self._queue.popleft())
+        else:
+            self._running -= 1
         if not answered:
             return
         self.answered, second = True, int(now.timestamp())
@@ -121,10 +125,3 @@ class Lane(Generic[T, P]):
             self._answers_before = self._answers if second == self._second + 1 else 0
             self._second, self._answers = second, 0
         self._answers += 1
-
-    async def _work(self) -> None:
-        try:
-            while self._queue:
-                await self._send(self._queue.popleft())
-        finally:
-            self._running -= 1
