@@ -7,9 +7,8 @@ arrived at the receiver. A bare run is one task that does nothing, from its trig
 to have succeeded (benchmarks/latency.py). They take turns. Between two samples the machine comes to
 rest, so that neither shares it with what the other has left.
 
-The failing endpoint has a backlog when it begins to fail, gets one more webhook with each sample,
-and has failed for a while before the first of them. The same samples are taken before it fails and
-after it was mended: half and half.
+Then one endpoint fails: it answers 500 to a backlog of webhooks, and to one more with each sample,
+and has done so for a while before the first of them.
 """
 
 from __future__ import annotations
@@ -17,8 +16,7 @@ from __future__ import annotations
 import itertools
 import statistics
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -36,7 +34,7 @@ WARM_UP = 3
 
 _HEALTHY = 10  # merchants, in turn
 _TIMEOUT_SECONDS = 120.0
-_MENDED_SECONDS = 300.0
+_FAILING = "/failing"
 
 
 @dataclass
@@ -50,7 +48,7 @@ class Samples:
     failed_attempts: int = 0
     """Of the endpoint that fails."""
     failing_seconds: float = 0.0
-    """From its first failure to its last."""
+    """From its first failure to the last sample beside it."""
 
 
 class Publisher:
@@ -60,20 +58,20 @@ class Publisher:
         self._stage = at
         self._plan = plan
         self._numbers = itertools.count()
-        self.fleet = Fleet(at.inbox.url, _HEALTHY)
-        self._failing = _HEALTHY
+        self._healthy = itertools.cycle(range(_HEALTHY))
 
     def set_up(self) -> None:
-        """Write the merchants; the failing one's endpoint is whole so far."""
-        self._stage.add(self.fleet)
-        self._point("")
+        """Write the merchants; the last one's endpoint fails whatever it gets."""
+        fleet = Fleet(self._stage.inbox.url, _HEALTHY + 1)
+        self._stage.add(fleet)
+        failing = f"{self._stage.inbox.url}{_FAILING}?status=500"
+        changed = {**fleet.merchants[_HEALTHY], "webhookURL": failing}
+        self._stage.services().tables.merchants.put(changed)
 
-    def first_attempt(self, *, beside: bool = False) -> float:
+    def first_attempt(self) -> float:
         """Seconds from an event's publication to its webhook's arrival."""
         while True:
-            due = self._due()
-            if beside:
-                self._publish_failing(1)
+            due = self._due(next(self._healthy))
             started = time.time()
             self._stage.outbox.publish(due.event())
             run = self._stage.start(DELIVERY)
@@ -81,46 +79,31 @@ class Publisher:
             if run.attempts == 1:  # else it waited for SQLite, which a bare run does not count
                 return self._arrival(due).at - started
 
-    @contextmanager
-    def failing(self) -> Iterator[None]:
-        """One endpoint fails until the end of the block; it has failed for a while at the
-        beginning."""
-        self._point("?status=500")
-        self._publish_failing(self._plan.failing_backlog)
-        self._stage.start(DELIVERY)
-        time.sleep(self._plan.failing_seconds)
-        if not self.failures():
-            raise BenchmarkFailed("the endpoint that was to fail has not been asked")
-        yield
-        self._point("")
+    def publish_failing(self, count: int) -> None:
+        """Publish to the endpoint that fails."""
+        now = datetime.now(UTC)
+        self._stage.publish_due([self._due(_HEALTHY) for _ in range(count)], now)
 
     def failures(self) -> list[Arrival]:
-        """The requests to the endpoint that fails."""
-        path = f"/failing-{self._failing}"
-        return [one for one in self._stage.inbox.arrivals() if one.path == path]
+        """The requests to the endpoint that fails.
 
-    def _publish_failing(self, count: int) -> None:
-        due = [self._due(self._failing) for _ in range(count)]
-        self._stage.publish_due(due, datetime.now(UTC))
+        Raises:
+            BenchmarkFailed: there are none.
+        """
+        failures = [one for one in self._stage.inbox.arrivals() if one.path == _FAILING]
+        if not failures:
+            raise BenchmarkFailed("the endpoint that was to fail has not been asked")
+        return failures
 
-    def _due(self, merchant: int | None = None) -> Due:
-        number = next(self._numbers)
-        chosen = number % _HEALTHY if merchant is None else merchant
-        return Due(number, chosen, datetime.now(UTC), self._plan.payload_bytes)
+    def _due(self, merchant: int) -> Due:
+        return Due(next(self._numbers), merchant, datetime.now(UTC), self._plan.payload_bytes)
 
     def _arrival(self, due: Due) -> Arrival:
         return next(one for one in self._stage.inbox.arrivals() if one.id == due.id)
 
-    def _point(self, query: str) -> None:
-        """Set the URL of the endpoint that fails: whole, it has another path."""
-        path = f"/failing-{self._failing}{query}" if query else "/mended"
-        record = Fleet(self._stage.inbox.url, self._failing + 1).merchants[self._failing]
-        changed = {**record, "webhookURL": f"{self._stage.inbox.url}{path}"}
-        self._stage.services().tables.merchants.put(changed)
-
 
 def first_attempts(plan: Plan) -> Outcome:
-    """Before, while and after one endpoint fails."""
+    """Before one endpoint fails, and while it does."""
     with stage(plan) as at:
         at.await_dag("bare")
         publisher, samples = Publisher(at, plan), Samples()
@@ -129,12 +112,8 @@ def first_attempts(plan: Plan) -> Outcome:
             at.rest()
             at.bare()
             publisher.first_attempt()
-        before = plan.events // 2
-        _take_turns(at, publisher, samples, before)
-        with publisher.failing():
-            _beside_failing(at, publisher, samples, plan.events)
-        _await_mended(at)
-        _take_turns(at, publisher, samples, plan.events - before)
+        _take_turns(at, publisher, samples, plan.events)
+        _beside_failing(at, publisher, samples, plan)
     return Outcome(figures_of(samples), runs_of(samples))
 
 
@@ -151,6 +130,7 @@ def figures_of(samples: Samples) -> dict[str, Figure]:
         "event accepted to first attempt, median, s": Figure(statistics.median(samples.healthy)),
         "first attempts' p95 beside a failing endpoint, s": Figure(beside),
         "minutes for which the endpoint failed": Figure(samples.failing_seconds / 60),
+        "attempts at the endpoint that failed": Figure(samples.failed_attempts),
     }
 
 
@@ -177,26 +157,19 @@ def _take_turns(at: Stage, publisher: Publisher, samples: Samples, count: int) -
         )
 
 
-def _beside_failing(at: Stage, publisher: Publisher, samples: Samples, count: int) -> None:
-    for number in range(count):
+def _beside_failing(at: Stage, publisher: Publisher, samples: Samples, plan: Plan) -> None:
+    publisher.publish_failing(plan.failing_backlog)
+    at.start(DELIVERY)
+    time.sleep(plan.failing_seconds)
+    begun = publisher.failures()[0].at
+    for number in range(plan.events):
         at.rest()
-        samples.beside_failing.append(publisher.first_attempt(beside=True))
+        publisher.publish_failing(1)
+        samples.beside_failing.append(publisher.first_attempt())
         print(
-            f"  {number + 1:3} of {count}   first attempt beside a failing endpoint"
+            f"  {number + 1:3} of {plan.events}   first attempt beside a failing endpoint"
             f" {samples.beside_failing[-1]:6.2f} s",
             flush=True,
         )
-    failures = publisher.failures()
-    samples.failed_attempts = len(failures)
-    samples.failing_seconds = failures[-1].at - failures[0].at
-
-
-def _await_mended(at: Stage) -> None:
-    """Wait until nothing is left in the queue that the failing endpoint has put there."""
-    waiting: Sequence[str] = ["?"]
-    deadline = time.monotonic() + _MENDED_SECONDS
-    queue = at.services().webhook_queue
-    while waiting and time.monotonic() < deadline:
-        at.start(DELIVERY)
-        at.rest()
-        waiting = queue.due(1)
+    samples.failed_attempts = len(publisher.failures())
+    samples.failing_seconds = time.time() - begun

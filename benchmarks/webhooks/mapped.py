@@ -27,6 +27,7 @@ TIMES_FASTER = 30
 _OURS_TIMEOUT_SECONDS = 120.0
 _PEER_TIMEOUT_SECONDS = 1_800.0
 _PAUSE_SECONDS = 0.5
+_PUBLISHED_PER_SECOND = 50  # at the least
 _MINUTE = 60
 _FROM, _TO = 5, 35  # seconds of a minute in which the schedule starts nothing
 
@@ -66,7 +67,8 @@ def _ours(at: Stage, plan: Plan, number: int) -> float:
     first = number * plan.mapped
     at.inbox.reset()
     at.rest()
-    moment = _next_moment(datetime.now(UTC) + timedelta(seconds=plan.mapped / 50))
+    ready = timedelta(seconds=10 + plan.mapped / _PUBLISHED_PER_SECOND)
+    moment = _next_moment(datetime.now(UTC) + ready)
     due = [
         Due(n, n % plan.endpoints, moment, plan.payload_bytes)
         for n in range(first, first + plan.mapped)
