@@ -65,7 +65,9 @@ def _plan(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else Plan()
     if options.count:
         plan = plan.sized(options.count)
-    return replace(plan, rounds=options.rounds) if options.rounds else plan
+    if options.rounds:
+        plan = replace(plan, rounds=options.rounds, isolation_rounds=options.rounds)
+    return plan
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -48,8 +48,8 @@ def isolation(plan: Plan) -> Outcome:
     """In turns, so that both see the same machine."""
     half = plan.endpoints // 2
     runs: list[Latencies] = []
-    for number in range(plan.rounds):
-        print(f"round {number + 1} of {plan.rounds}", flush=True)
+    for number in range(plan.isolation_rounds):
+        print(f"round {number + 1} of {plan.isolation_rounds}", flush=True)
         for hanging in (0, half) if number % 2 == 0 else (half, 0):
             one = _run(plan, hanging)
             runs.append(one)

@@ -20,8 +20,10 @@ class Plan:
     concurrency: int = 100
     """Requests at once of the bare loop."""
 
+    isolation_rounds: int = 2
     pace: float = 200.0
-    paced_seconds: float = 90.0
+    paced_seconds: float = 75.0
+    """Long enough for a deliverer to be relieved by the next."""
 
     memory_small: int = 10_000
     memory_large: int = 100_000
@@ -29,9 +31,9 @@ class Plan:
     capacity_count: int = 20
     capacity_payloads: tuple[int, int] = (1024, 256 * 1024)
 
-    events: int = 60
+    events: int = 50
     """On the stack: first attempts of each kind."""
-    failing_seconds: float = 180.0
+    failing_seconds: float = 120.0
     """How long an endpoint has failed before the others' first attempts are measured."""
     failing_backlog: int = 200
     """Webhooks that wait for the endpoint that fails."""
@@ -53,6 +55,7 @@ QUICK = Plan(
     rounds=1,
     count=1_000,
     peer_count=500,
+    isolation_rounds=1,
     paced_seconds=10.0,
     memory_small=500,
     memory_large=2_000,

@@ -32,7 +32,12 @@ PLAN = Plan()
         (["--quick"], QUICK, list(program.PARTS), False),
         (["--only", "memory"], PLAN, ["memory"], False),
         (["--only", "mapped", "--only", "memory"], PLAN, ["mapped", "memory"], False),
-        (["--rounds", "5"], replace(PLAN, rounds=5), list(program.PARTS), False),
+        (
+            ["--rounds", "5"],
+            replace(PLAN, rounds=5, isolation_rounds=5),
+            list(program.PARTS),
+            False,
+        ),
         (["--count", "400"], PLAN.sized(400), list(program.PARTS), False),
     ],
 )
