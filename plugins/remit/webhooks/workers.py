@@ -57,12 +57,12 @@ class Workers(Generic[T]):
         on by then is broken off."""
         loop = asyncio.get_running_loop()
         until = None if seconds is None else loop.time() + seconds
-        while busy := [self._tasks[number] for number in self._begun]:
-            left = None if until is None else until - loop.time()
-            if left is not None and left <= 0:
+        # The tasks go on with the next item by themselves: look every moment.
+        while self._items or self._begun:  # noqa: ASYNC110
+            left = _LOOK_SECONDS if until is None else until - loop.time()
+            if left <= 0:
                 break
-            # The tasks go on with the next item: look again every moment.
-            await asyncio.wait(busy, timeout=min(_LOOK_SECONDS, left or _LOOK_SECONDS))
+            await asyncio.sleep(min(_LOOK_SECONDS, left))
         if self._look is not None:
             self._look.cancel()
         tasks = list(self._tasks.values())
