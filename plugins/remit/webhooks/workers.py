@@ -58,7 +58,7 @@ class Workers(Generic[T]):
         loop = asyncio.get_running_loop()
         until = None if seconds is None else loop.time() + seconds
         # The tasks go on with the next item by themselves: look every moment.
-        while self._items or self._begun:  # noqa: ASYNC110
+        while self._items or self._begun:
             left = _LOOK_SECONDS if until is None else until - loop.time()
             if left <= 0:
                 break
@@ -97,12 +97,11 @@ class Workers(Generic[T]):
 
     async def _run(self, number: int) -> None:
         loop = asyncio.get_running_loop()
-        while len(self._tasks) - self._slow <= AT_ONCE:
-            if not self._items:
+        while True:
+            while not self._items:
                 waiting = loop.create_future()
                 self._idle.append(waiting)
                 await waiting
-                continue
             begun = self._begun[number] = loop.time()
             try:
                 await self._work(self._items.popleft())
@@ -110,3 +109,8 @@ class Workers(Generic[T]):
                 del self._begun[number]
                 if self._slow and loop.time() - begun > SLOW_SECONDS:
                     self._slow -= 1
+            if len(self._tasks) - self._slow > AT_ONCE:
+                # One too many, now that it is fast again. The others may become slow.
+                if self._items and self._look is None:
+                    self._look_later()
+                return
