@@ -279,6 +279,31 @@ def test_a_success_before_the_first_failure_of_another_ends_nothing(
     assert health(services)["failingSince"] == later(clock, 0)
 
 
+def test_the_last_success_is_the_latest_of_all_deliverers(
+    services: Services, clock: ManualClock
+) -> None:
+    one, other = book(services), book(services)
+    one.record(KEY, 200, clock(), ("s-1",))
+    clock.advance(1)
+    outcomes(other, clock, 200)
+    assert len(write(one, clock())) == 1
+    assert health(services)["lastSuccessAt"] == later(clock, 0)
+    clock.advance(5)
+    assert write(one, clock()) == []
+
+
+def test_a_disabled_endpoint_is_not_probed(services: Services, clock: ManualClock) -> None:
+    one, other = book(services), book(services)
+    outcomes(one, clock, *[None] * 5)
+    other.load(KEY, record(services))
+    one.gone(KEY)
+    write(one, clock())
+    clock.advance(PERIOD)
+    assert isinstance(other.admission(KEY, clock()), Probe)
+    assert not other.try_probe(KEY)
+    assert other.admission(KEY, clock()).why is Why.DISABLED
+
+
 def test_a_default_endpoint_without_a_record_gets_one(
     services: Services, clock: ManualClock
 ) -> None:
