@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +10,8 @@ from remit.airflow import deliveries
 from remit.queue import SHARDS
 from remit.services import Services
 from remit.webhooks import verify
+from remit.webhooks.replay_filter import ReplayFilter
+from remit.webhooks.replay_job import find_replay, request_replay
 from tests.support.airflow import AIRFLOW_WARNINGS, RunDag
 from tests.support.webhooks import SECRET, Answer, Receiver, add_merchant, foreign_webhook, publish
 
@@ -88,3 +90,17 @@ def test_a_backlog_fans_out_over_groups_of_shards(
     assert set(done.values()) == {("success", 1)}
     assert sorted(receiver.ids()) == sorted(keys)
     assert services.webhook_queue.due(100) == []
+
+
+def test_the_survey_goes_on_with_replays(run_dag: RunDag, airflow_services: Services) -> None:
+    services = airflow_services
+    with Receiver().running() as receiver:
+        add_merchant(services, receiver.url())
+        key = publish(services)
+        run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
+        wanted = ReplayFilter(datetime.now(UTC) - timedelta(hours=1), statuses=("delivered",))
+        asked = request_replay(services, "merchant-1", wanted, actor="ada")
+        for minute in (12, 13):  # the survey of the first may be later than the task beside it
+            run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, minute, tzinfo=UTC))
+    assert receiver.ids() == [key, key]
+    assert find_replay(services, "merchant-1", asked["id"])["replayed"] == 1

@@ -60,10 +60,13 @@ class Pages:
         self, services: Services, merchant_id: str, wanted: ReplayFilter, replay_id: str
     ) -> None:
         self._table = services.tables.webhooks
-        self._merchant_id = merchant_id
         self._wanted = wanted
         self._replay_id = replay_id
-        self._filter, self._values = wanted.expression(replay_id)
+        self._filter, values = wanted.expression(replay_id)
+        self._values = {**values, "merchant": merchant_id, "prefix": wanted.type_prefix}
+        self._key = "#merchantID = :merchant"
+        if wanted.type_prefix:
+            self._key += " AND begins_with(#eventType, :prefix)"
         self._judge = Judge(services, merchant_id)
 
     def read(self, start: Mapping[str, Any] | None) -> Page:
@@ -73,8 +76,8 @@ class Pages:
             StoreUnavailable: it could not be read.
         """
         items, last = self._table.query_page(
-            "#merchantID = :merchant",
-            {**self._values, "merchant": self._merchant_id},
+            self._key,
+            self._values,
             index=INDEX,
             filter=self._filter,
             limit=PAGE,

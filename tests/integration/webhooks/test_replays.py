@@ -204,6 +204,11 @@ def test_statuses_types_and_reasons_narrow_it(services: Services, clock: ManualC
     assert only(services, clock, window(reason_codes=("expired",))) == {2}
     assert only(services, clock, window(event_types=("refund.*",))) == {3}
     assert only(services, clock, window(event_types=("a.b", "payments.imported"))) == {4}
+    dead_letters(services, [5], eventType="payments.imported")
+    dead_letters(services, [6], eventType="payment.failed")
+    dead_letters(services, [7], eventType="payment_method.added")
+    assert only(services, clock, window(event_types=("payments.*", "payment.failed"))) == {5, 6}
+    assert only(services, clock, window(event_types=("payment_method.*",))) == {7}
     assert only(services, clock, window(**every)) == set()  # all of them are in the queue
 
 

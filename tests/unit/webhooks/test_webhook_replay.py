@@ -165,6 +165,22 @@ def test_types_are_patterns_and_none_is_any() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("patterns", "prefix"),
+    [
+        ((), ""),
+        (("*",), ""),
+        (("payment.*",), "payment."),
+        (("payment.failed",), "payment.failed"),
+        (("payment.failed", "payment.*"), "payment."),
+        (("payment.*", "payments.imported"), "payment"),
+        (("payment.*", "refund.*"), ""),
+    ],
+)
+def test_types_have_a_common_beginning(patterns: tuple[str, ...], prefix: str) -> None:
+    assert ReplayFilter(NOW, event_types=patterns).type_prefix == prefix
+
+
 def test_every_name_of_an_expression_has_a_value() -> None:
     wanted = ReplayFilter(NOW, None, "default", (), ("failed", "expired"), ("gone", "expired"))
     expression, values = wanted.expression("replay-1")
