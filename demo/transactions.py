@@ -8,7 +8,7 @@ kept is each of the items that the transaction names.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,8 @@ from moto.dynamodb.models import DynamoDBBackend
 from moto.dynamodb.models.table import Table
 
 _transact = DynamoDBBackend.transact_write_items
+
+Action = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -49,21 +51,17 @@ class _NoTables:
 
 def install() -> None:
     """Make moto's transactions of this process such ones; again is no error."""
-    models.copy = _NoTables
-    DynamoDBBackend.transact_write_items = _transact_undone_by_items
+    setattr(models, "copy", _NoTables)  # noqa: B010 - moto's types do not know of it
+    setattr(DynamoDBBackend, "transact_write_items", _transact_undone_by_items)  # noqa: B010
 
 
-def _transact_undone_by_items(
-    backend: DynamoDBBackend, transact_items: Sequence[Mapping[str, Any]]
-) -> None:
+def _transact_undone_by_items(backend: DynamoDBBackend, transact_items: list[Action]) -> None:
     with _undone_if_canceled(backend, transact_items):
         _transact(backend, transact_items)
 
 
 @contextmanager
-def _undone_if_canceled(
-    backend: DynamoDBBackend, actions: Sequence[Mapping[str, Any]]
-) -> Iterator[None]:
+def _undone_if_canceled(backend: DynamoDBBackend, actions: list[Action]) -> Iterator[None]:
     kept = [one for action in actions if (one := _keep(backend, action)) is not None]
     try:
         yield
@@ -74,7 +72,7 @@ def _undone_if_canceled(
         raise
 
 
-def _keep(backend: DynamoDBBackend, action: Mapping[str, Any]) -> _Kept | None:
+def _keep(backend: DynamoDBBackend, action: Action) -> _Kept | None:
     """What an action may change; None: moto will refuse it."""
     ((kind, request), *_) = action.items()
     table = backend.tables.get(request.get("TableName"))

@@ -7,7 +7,7 @@ its size.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -117,12 +117,12 @@ def arithmetic(small: Costs, large: Costs) -> list[str]:
 
 def per_delivery(steps: Iterable[tuple[str, Sequence[Consumed]]], deliveries: int) -> Units:
     """The units of all requests, by step and place, divided by the deliveries."""
-    units: Counter[tuple[str, str]] = Counter()
+    units: defaultdict[tuple[str, str], float] = defaultdict(float)
     for step, writes in steps:
         for one in writes:
             name = f"{step}, {_kind(one)}" if step == DELIVER else step
             for place, spent in one.units.items():
-                units[name, place] += spent  # type: ignore[assignment]  # they may be halves
+                units[name, place] += spent
     return {key: spent / deliveries for key, spent in units.items()}
 
 

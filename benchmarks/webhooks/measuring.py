@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from benchmarks.processes import READY, started
 
@@ -105,7 +105,3 @@ def peak_rss_bytes(status: Path = _STATUS) -> int:
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
     return int(kilobytes) * 1024
-
-
-def nothing(_: Any) -> None:
-    """Of subjects that prepare nothing."""

@@ -52,21 +52,20 @@ class _Texts:
 @lru_cache(_CACHED)
 def _parsed(texts: tuple[str | None, ...], names: tuple[tuple[str, str], ...]) -> _Texts:
     aliases = dict(names)
-    conditions = [
+    condition, key_condition, condition_of_filter = (
         None if text is None else parse_condition(text, aliases, kind)
         for text, kind in zip(texts, _CONDITIONS, strict=False)
-    ]
+    )
     *_, update_text, projection_text = texts
     update = None
     if update_text is not None:
         update = parse_update(update_text, aliases)
         refuse_overlaps(update.tree.paths())
     projection = None if projection_text is None else parse_projection(projection_text, aliases)
-    used = [each for each in (*conditions, update, projection) if each is not None]
+    all_of_them = (condition, key_condition, condition_of_filter, update, projection)
+    used = [each for each in all_of_them if each is not None]
     return _Texts(
-        *conditions,
-        update,
-        projection,
+        *all_of_them,
         names=frozenset().union(*(each.names for each in used)),
         values=frozenset().union(*(each.values for each in used)),
         updated=frozenset() if update is None else update.tree.roots(),
