@@ -173,6 +173,9 @@ class Courier:
             lane.done(now, answered=False)
             await self._put_back(unsent, until)
             return
+        if (moment := opened.ready.not_before) is not None and moment > now:
+            await asyncio.sleep((moment - now).total_seconds())
+            now = self._clock()
         opened.attempted = True
         outcome = await self._post(opened, now)
         now = self._clock()
@@ -291,7 +294,7 @@ class Courier:
         results = await self._writer.write([move for _, move in written])
         for (opened, move), result in zip(written, results, strict=True):
             self.open.pop(move.key, None)
-            self._remember(move.key)
+            self.remember(move.key)
             self.counts[result] += 1
             if result is Result.KEPT and opened.next_attempt is not None:
                 held = Held(move.key, opened.token, opened.next_attempt)
@@ -299,7 +302,8 @@ class Courier:
                 self._news.append(held)
         self.changed.set()
 
-    def _remember(self, key: str) -> None:
+    def remember(self, key: str) -> None:
+        """It was written just now."""
         if len(self._lately) >= _MOST_REMEMBERED:
             del self._lately[next(iter(self._lately))]
         self._lately[key] = asyncio.get_running_loop().time()

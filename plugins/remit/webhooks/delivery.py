@@ -34,7 +34,9 @@ from remit.webhooks.feed import Feed
 from remit.webhooks.health import Defer, HealthBook, Probe
 from remit.webhooks.lanes import Lane, Parked
 from remit.webhooks.moves import Move, Result
-from remit.webhooks.prepare import Preparer, Ready
+from remit.webhooks.pacing import Pacing
+from remit.webhooks.permits import RateLimits
+from remit.webhooks.prepare import Prepared, Preparer, Ready
 from remit.webhooks.reader import Reader
 from remit.webhooks.sender import Sender
 from remit.webhooks.signing import Signer
@@ -128,6 +130,7 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
             writer=writer,
             courier=courier,
             health=health,
+            pacing=Pacing(RateLimits(tables.endpoints), settings, clock),
         )
         return await attempt.run(chunk)
 
@@ -145,6 +148,7 @@ class _Try:
         writer: Writer,
         courier: Courier,
         health: HealthBook,
+        pacing: Pacing,
     ) -> None:
         self._settings = services.settings
         self._clock = services.clock
@@ -154,6 +158,7 @@ class _Try:
         self._writer = writer
         self._courier = courier
         self._health = health
+        self._pacing = pacing
         self._awaited: dict[str, Held] = {}
         self._retries: list[tuple[datetime, str]] = []
         self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
@@ -190,7 +195,7 @@ class _Try:
                     return
             if busy:
                 continue
-            if not (self._courier.open or self._awaited or self._parking):
+            if not (self._courier.open or self._awaited or self._parking or self._expects()):
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._courier.changed.wait(), _STOP_SECONDS)
@@ -208,9 +213,7 @@ class _Try:
                 await self._begin(parked, overdue)
                 return True
         if tokens := dict(self._due_retries(room)):
-            prepared = await self._preparer.held(tokens)
-            for key in tokens:
-                self._awaited.pop(key, None)
+            prepared = await self._held(tokens)
             courier.counts[Result.LOST] += prepared.lost
         elif self._enough_is_parked():
             return False
@@ -223,6 +226,22 @@ class _Try:
         ready = [each for each in prepared.ready if self._admit(each, prepared.moves)]
         await self._begin(ready, prepared.moves)
         return bool(ready or prepared.moves)
+
+    async def _held(self, tokens: dict[str, str]) -> Prepared:
+        try:
+            prepared = await self._preparer.held(tokens)
+        except StoreUnavailable:
+            for key in tokens:
+                heapq.heappush(self._retries, (self._awaited[key].next_attempt, key))
+            raise
+        for key in tokens:
+            self._awaited.pop(key, None)
+        return prepared
+
+    def _expects(self) -> bool:
+        """Whether what was put off until its turn comes due in a moment."""
+        now = self._clock()
+        return any(lane.expects(now) for lane in self._courier.lanes())
 
     def _is_news(self, key: str) -> bool:
         """Whether this try has not had it lately: the index lags behind."""
@@ -241,8 +260,9 @@ class _Try:
             heapq.heappush(self._retries, (held.next_attempt, held.id))
         while self._retries and self._retries[0][0] <= now and room > 0:
             _, key = heapq.heappop(self._retries)
-            due = courier.kept.pop(key, None) or self._awaited.get(key)
-            if due is not None:
+            if (kept := courier.kept.pop(key, None)) is not None:
+                self._awaited[key] = kept
+            if (due := self._awaited.get(key)) is not None:
                 room -= 1
                 yield key, due.token
 
@@ -274,8 +294,7 @@ class _Try:
         """Whether lanes that move have enough to do: what is read beyond that only to find no place
         would have to be put off, and is as well left where it is."""
         now = self._clock()
-        moving = (len(lane.parked) for lane in self._parking.values() if lane.moves(now))
-        return sum(moving) >= _ENOUGH_PARKED
+        return sum(lane.soon(now) for lane in self._parking.values()) >= _ENOUGH_PARKED
 
     def _unpark(self, room: int, done: list[Move]) -> list[Ready]:
         taken: list[Ready] = []
@@ -320,7 +339,8 @@ class _Try:
         begun: set[str] = set()
         try:
             allowed = [each for each in ready if await self._may_probe(each, done)]
-            complete = await self._preparer.complete(allowed, done)
+            permitted = await self._pacing.permitted(allowed, done)
+            complete = await self._preparer.complete(permitted, done)
             leased_until = format_instant(now + self._settings.webhook_lease)
             claims = [moves.claim(each.seen, token, leased_until) for each in complete]
             results = await self._writer.write([*claims, *done])
@@ -346,9 +366,14 @@ class _Try:
         return False
 
     def _ended(self, key: str, result: Result) -> None:
-        """It is not looked at again in this try, whatever the index says."""
+        """It is not looked at again in this try, whatever the index says; or, if it was put off,
+        not before the index can know."""
         self._courier.counts[result] += 1
-        self._settled.add(key)
+        if result is Result.DEFERRED:
+            self._settled.discard(key)
+            self._courier.remember(key)
+        else:
+            self._settled.add(key)
 
     async def _keep_health(self) -> None:
         while True:
@@ -359,11 +384,23 @@ class _Try:
         for write in self._health.writes(self._clock()):
             await asyncio.to_thread(self._health.apply, write)
 
+    async def _give_back_parked(self) -> None:
+        """What is parked is due as it is, but for what an earlier attempt keeps claimed."""
+        now = self._clock()
+        back = [
+            moves.defer(parked.item.seen, now)
+            for lane in self._parking.values()
+            for parked in lane.parked
+            if parked.item.seen.due_at > format_instant(now)
+        ]
+        self._courier.counts.update(await self._writer.write(back))
+
     async def _end(self) -> None:
         """Finish what is in flight. Asked to stop, give back what waits for its next attempt, too,
         due when that is."""
         grace = self._settings.grace.total_seconds()
         await self._courier.finish(grace if self._stop.requested else None)
+        await self._give_back_parked()
         await self._write_health()
         if self._stop.requested:
             held = [*self._awaited.values(), *self._courier.kept.values()]

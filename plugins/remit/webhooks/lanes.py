@@ -26,7 +26,8 @@ LEAST_PARKED = 100
 """So many may wait in a lane that has not shown its speed, because it is new."""
 
 _PATIENCE = timedelta(seconds=5)  # then what is parked is put off: the lane is slower than it was
-_MIN_SPEED = 0.5  # answers per second that a lane is trusted with before it has shown any
+_MIN_SPEED = 0.5  # answers per second that a lane is trusted with, however long it has not answered
+_SHORTEST_SECONDS = 0.1  # of what a lane's pace is judged by
 _FIRST_PUT_OFF = timedelta(seconds=1)
 _LAST_PUT_OFF = timedelta(minutes=10)
 
@@ -59,6 +60,8 @@ class Lane(Generic[T, P]):
         self._second = 0
         self._answers = self._answers_before = 0  # in this second, and in the one before
         self._put_off_to: datetime | None = None
+        self._judged_from: datetime | None = None
+        """The first look at it, or, if it does not answer, the last answer."""
 
     def speed(self, now: datetime) -> int:
         """Answers per second, lately."""
@@ -69,6 +72,7 @@ class Lane(Generic[T, P]):
 
     def room(self, now: datetime) -> int:
         """How many more may be claimed for it now: what it answers in a quarter of a second."""
+        self._judged_from = self._judged_from or now
         if not self.answered:
             return FIRST_ROOM - self.held
         return max(2 * self.concurrency, self.speed(now) // 4) - self.held
@@ -76,6 +80,15 @@ class Lane(Generic[T, P]):
     def moves(self, now: datetime) -> bool:
         """Whether it answers."""
         return self.speed(now) > 0
+
+    def soon(self, now: datetime) -> float:
+        """How many of those that are parked it will be sent in a moment, at its speed."""
+        return min(len(self.parked), self.speed(now) * PARKING_SECONDS)
+
+    def expects(self, now: datetime) -> bool:
+        """Whether something that was put off comes due in a moment, while it answers."""
+        put_off_to = self._put_off_to
+        return put_off_to is not None and self.moves(now) and now <= put_off_to + _FIRST_PUT_OFF
 
     def parks(self, now: datetime) -> bool:
         """Whether one more may wait here, unclaimed, for a moment."""
@@ -87,9 +100,29 @@ class Lane(Generic[T, P]):
         """When to look again at one that found no place: one after the other, at this speed."""
         earliest = now + _FIRST_PUT_OFF
         due_at = earliest if self._put_off_to is None else max(earliest, self._put_off_to)
-        step = timedelta(seconds=1 / max(self.speed(now), _MIN_SPEED))
+        step = timedelta(seconds=1 / self._pace(now))
         self._put_off_to = min(due_at + step, now + _LAST_PUT_OFF)
         return due_at
+
+    def _pace(self, now: datetime) -> float:
+        """Answers per second: those of the last one or two seconds, or, without any, as many as
+        there can be if every request takes at least as long as there was no answer."""
+        answers = self._answers_lately(now)
+        seconds = self._seconds_judged(now, answers=answers)
+        return max((answers or self.concurrency) / seconds, _MIN_SPEED)
+
+    def _answers_lately(self, now: datetime) -> int:
+        second = int(now.timestamp())
+        if second == self._second:
+            return self._answers + self._answers_before
+        return self._answers if second == self._second + 1 else 0
+
+    def _seconds_judged(self, now: datetime, *, answers: int) -> float:
+        judged_from = self._judged_from or now
+        seconds = (now - judged_from).total_seconds()
+        if answers:  # they are counted from the beginning of the second before
+            seconds = min(seconds, 1 + now.timestamp() % 1)
+        return max(seconds, _SHORTEST_SECONDS)
 
     def overdue(self, now: datetime) -> Iterator[P]:
         """Take out what has waited here for too long."""

@@ -35,6 +35,8 @@ class Ready:
     webhook: Webhook
     known: Known
     body: bytes = field(default=b"", repr=False)
+    not_before: datetime | None = None
+    """When its endpoint's rate, and its merchant's, let it through."""
     probes: bool = False
     """It is to show whether an endpoint that failed answers again."""
 
