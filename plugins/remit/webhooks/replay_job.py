@@ -3,6 +3,7 @@ is. It waits in a queue of its own; the next minute's survey goes on with it."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from remit.webhooks.endpoint_records import EndpointRecords, check_merchant
 from remit.webhooks.endpoint_request import shown
 from remit.webhooks.replay_filter import DEFAULT_RATE, ReplayFilter, check_filter
 from remit.webhooks.replay_pages import Count, count
+
+_REPLAY_ID = re.compile(r"replay-[0-9a-z]{1,64}")
 
 
 class JobStatus(StrEnum):
@@ -152,7 +155,7 @@ def find_replay(services: Services, merchant_id: str, replay_id: str) -> Item:
     Raises:
         NotFound: the merchant has no such replay, or it was removed at the end of its time.
     """
-    record = services.tables.replays.get(replay_id) if replay_id.startswith("replay-") else None
+    record = services.tables.replays.get(replay_id) if _REPLAY_ID.fullmatch(replay_id) else None
     if record is None or record.get("merchantID") != merchant_id:
         raise NotFound(f"there is no replay {shown(replay_id)}")
     return job_document(record)

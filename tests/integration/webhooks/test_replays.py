@@ -109,7 +109,12 @@ def test_a_finished_replay_says_what_became_of_it_and_goes_after_a_while(
     shown = find_replay(services, MERCHANT, key)
     assert (shown["matched"], shown["replayed"], shown["rate"]) == (2, 2, 50)
     assert run(services) == 0
-    for merchant, other in ((MERCHANT, "replay-none"), (MERCHANT, ""), ("merchant-2", key)):
+    for merchant, other in (
+        (MERCHANT, "replay-none"),
+        (MERCHANT, ""),
+        (MERCHANT, "replay-" + "x" * 3000),
+        ("merchant-2", key),
+    ):
         with pytest.raises(NotFound):
             find_replay(services, merchant, other)
 
