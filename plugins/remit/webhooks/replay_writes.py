@@ -16,8 +16,6 @@ from remit.webhooks.replay import Candidate, Refused, Skip, Times, extension, re
 from remit.webhooks.replay_job import Job
 from remit.webhooks.replay_pages import Found
 
-_NOT_YET = "(attribute_not_exists(#replayedBy) OR #replayedBy <> :replay)"
-
 
 class Put(Enum):
     """What became of a webhook that was not skipped."""
@@ -110,8 +108,6 @@ class PageWriter:
         key, replay = candidate.webhook.id, self._job.id
         changes = requeue(candidate, self._services.clock(), times)
         changes["set"]["replayedBy"] = replay
-        changes["condition"] += f" AND {_NOT_YET}"
-        changes["values"]["replay"] = replay
         try:
             self._webhooks.update(key, **changes)
         except ConditionFailed:

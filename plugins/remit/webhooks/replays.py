@@ -1,10 +1,10 @@
 """Replays of many webhooks, worked at for some seconds of every minute.
 
 A page is done in two steps: its webhooks are put into the queue, each on the condition that it is
-as it was seen and was not by this replay yet; then the cursor and the counts are written, on the
-condition that the replay is still this worker's. A worker that is killed between the two leaves a
-page that is done twice, which changes nothing: the webhooks carry the replay's id by then
-(`replayedBy`), and are counted and not written.
+as it was seen; then the cursor and the counts are written, on the condition that the replay is
+still this worker's. A worker that is killed between the two leaves a page that is done twice, which
+changes nothing: the webhooks carry the replay's id by then (`replayedBy`), and are counted and not
+written.
 
 Nobody sleeps for the rate: every webhook is due that much later than the one before it.
 """

@@ -313,6 +313,25 @@ def test_what_others_change_in_between_is_counted(
     assert counts(services, key) == (2, 1, {"changed": 1})
 
 
+def test_what_another_worker_put_there_since_the_page_was_read_counts_as_replayed(
+    services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = dead_letters(services, range(3))
+    later(clock)
+    key, read = request(services), Pages.read
+
+    def late(pages: Any, start: Any) -> Any:
+        page = read(pages, start)
+        change(services, keys[0], status="pending", replayedBy=key, **queued(keys[0], NOW))
+        change(services, keys[1], status="pending", replayedBy="other", **queued(keys[1], NOW))
+        return page
+
+    monkeypatch.setattr(Pages, "read", late)
+    assert run(services) == 1
+    assert counts(services, key) == (3, 2, {"changed": 1})
+    assert "replays" not in record(services, keys[0])
+
+
 def test_events_outlive_their_webhooks_and_are_written_once_each(
     services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
