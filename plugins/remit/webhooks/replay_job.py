@@ -14,7 +14,7 @@ from typing import Any
 from remit.audit import AuditLog
 from remit.aws.items import Item
 from remit.aws.table import transact
-from remit.clock import format_instant, parse_instant
+from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import NotFound, RemitError
 from remit.ids import ulid
 from remit.queue import queued
@@ -113,7 +113,7 @@ def request_replay(
         StoreUnavailable: nothing is stored.
     """
     wanted = _checked(services, merchant_id, wanted, rate)
-    now, replays = services.clock(), services.tables.replays
+    now, replays, settings = services.clock(), services.tables.replays, services.settings
     key = f"replay-{new_id(now)}"
     record = {
         "id": key,
@@ -123,6 +123,8 @@ def request_replay(
         "actor": actor,
         "status": JobStatus.QUEUED.value,
         "createdAt": format_instant(now),
+        # What it is about is gone by then, should it never come to an end.
+        "expiresAt": epoch_seconds(now + settings.webhook_lifetime + settings.webhook_retention),
         **Progress().attributes(),
         **queued(key, now),
     }

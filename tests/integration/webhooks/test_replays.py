@@ -655,6 +655,7 @@ def test_a_request_is_stored_with_its_entry_in_the_audit_log(services: Services)
         "statuses": ["failed", "expired"],
     }
     assert {k: stored[k] for k in ("dueShard", "dueAt")} == queued("replay-1", NOW)
+    assert stored["expiresAt"] == epoch_seconds(NOW + 8 * DAY)
     assert shown["status"] == "queued"
     assert shown["filter"] == stored["filter"]
     (entry,) = AuditLog(services).entries_of(MERCHANT)
