@@ -225,7 +225,7 @@ class _Try:
             prepared = await self._preparer.due(news)
         ready = [each for each in prepared.ready if self._admit(each, prepared.moves)]
         await self._begin(ready, prepared.moves)
-        return bool(ready or prepared.moves)
+        return True
 
     async def _held(self, tokens: dict[str, str]) -> Prepared:
         try:
@@ -267,7 +267,7 @@ class _Try:
                 yield key, due.token
 
     def _admit(self, ready: Ready, done: list[Move]) -> bool:
-        """Whether there is a place for it now; if not, it is parked or put off."""
+        """Whether there is a place for it now; if not, it is parked, left or put off."""
         lane, now = self._courier.lane(ready), self._clock()
         admission = self._health.admission(ready.known.key, now)
         if isinstance(admission, Defer):
@@ -282,7 +282,7 @@ class _Try:
             self._parking[ready.known.key] = lane
             self._settled.add(ready.webhook.id)
         else:
-            done.append(moves.defer(ready.seen, lane.put_off(now)))
+            self._leave_or_put_off(ready, lane, done)
         return False
 
     def _unproven_may_begin(self) -> bool:
@@ -320,15 +320,23 @@ class _Try:
         return until is None
 
     def _overdue(self) -> list[Move]:
-        """What is parked with a lane that has become slower than it was is put off after all."""
-        now = self._clock()
-        overdue = [
-            moves.defer(ready.seen, lane.put_off(now))
-            for lane in self._parking.values()
-            for ready in lane.overdue(now)
-        ]
+        """What is parked with a lane that has become slower than it was: it has no place after
+        all."""
+        now, done = self._clock(), list[Move]()
+        for lane in self._parking.values():
+            for ready in lane.overdue(now):
+                self._settled.discard(ready.webhook.id)
+                self._leave_or_put_off(ready, lane, done)
         self._leave_parking()
-        return overdue
+        return done
+
+    def _leave_or_put_off(self, ready: Ready, lane: Lane[Open, Ready], done: list[Move]) -> None:
+        now = self._clock()
+        due = ready.seen.due_at <= format_instant(now)  # not one that an earlier attempt keeps
+        if due and lane.leaves(now, self._feed.passes):
+            self._feed.leave()
+        else:
+            done.append(moves.defer(ready.seen, lane.put_off(now)))
 
     def _leave_parking(self) -> None:
         self._parking = {key: lane for key, lane in self._parking.items() if lane.parked}

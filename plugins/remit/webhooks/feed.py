@@ -14,6 +14,7 @@ from remit.webhooks.reader import Reader
 
 PAGE = 100  # entries of one shard at a time
 _AFTER_WORK_SECONDS = 0.05
+_AFTER_LEAVING_SECONDS = 0.5
 _AFTER_NOTHING_SECONDS = 1.0
 
 
@@ -41,6 +42,8 @@ class Feed:
         self._next: dict[int, Mapping[str, Any]] = {}
         self._until = ""
         self._next_pass_at = float("-inf")
+        self.passes = 0
+        """The number of the pass under way, or of the last one."""
 
     async def take(self, limit: int) -> list[Item]:
         """Up to so many entries of the index; none while the next pass is not due yet.
@@ -52,6 +55,12 @@ class Feed:
             await self._refill()
         return [self._items.popleft() for _ in range(min(limit, len(self._items)))]
 
+    def leave(self) -> None:
+        """Something that was taken is left as it is: it will be there in the next pass, which need
+        not begin at once."""
+        wait = self._monotonic() + _AFTER_LEAVING_SECONDS
+        self._next_pass_at = max(self._next_pass_at, wait)
+
     async def _refill(self) -> None:
         if self._next:
             pages, self._next = self._next, {}
@@ -59,6 +68,7 @@ class Feed:
         elif self._monotonic() >= self._next_pass_at:
             self._until = format_instant(self._clock())
             self._shuffle(self._shards)
+            self.passes += 1
             await self._query(dict.fromkeys(self._shards))
             wait = _AFTER_WORK_SECONDS if self._items else _AFTER_NOTHING_SECONDS
             self._next_pass_at = self._monotonic() + wait

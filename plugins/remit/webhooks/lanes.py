@@ -2,7 +2,8 @@
 
 A lane takes no more than it will send soon, so that an endpoint which hangs holds its own few
 places and nobody else's. What finds no place waits in the lane unclaimed, for a moment, if the lane
-moves fast enough; otherwise it is put off in the queue until about its turn.
+moves fast enough. What should be sent within seconds is left in the queue as it is and found again:
+to read it once more costs less than to write it. The rest is put off until about its turn.
 """
 
 from __future__ import annotations
@@ -25,9 +26,16 @@ PARKING_SECONDS = 0.5
 LEAST_PARKED = 100
 """So many may wait in a lane that has not shown its speed, because it is new."""
 
+LEFT_SECONDS = 10.0
+"""What should be sent within this is left in the queue as it is."""
+
+LEAST_LEFT = 500
+"""So many may be left for a lane that is slow, or new."""
+
 _PATIENCE = timedelta(seconds=5)  # then what is parked is put off: the lane is slower than it was
 _MIN_SPEED = 0.5  # answers per second that a lane is trusted with, however long it has not answered
 _SHORTEST_SECONDS = 0.1  # of what a lane's pace is judged by
+_DOUBT = timedelta(seconds=2)  # then an endpoint that has not answered is no longer just new
 _FIRST_PUT_OFF = timedelta(seconds=1)
 _LAST_PUT_OFF = timedelta(minutes=10)
 
@@ -60,6 +68,7 @@ class Lane(Generic[T, P]):
         self._second = 0
         self._answers = self._answers_before = 0  # in this second, and in the one before
         self._put_off_to: datetime | None = None
+        self._pass = self._left = 0
         self._judged_from: datetime | None = None
         """The first look at it, or, if it does not answer, the last answer."""
 
@@ -95,6 +104,16 @@ class Lane(Generic[T, P]):
         if self.answered and not self.moves(now):
             return False
         return len(self.parked) < max(LEAST_PARKED, self.speed(now) * PARKING_SECONDS)
+
+    def leaves(self, now: datetime, number: int) -> bool:
+        """Whether one more may stay in the queue as it is, of those found in the pass through the
+        queue of that number."""
+        if number != self._pass:
+            self._pass, self._left = number, 0
+        self._left += 1
+        if not self.moves(now) and (self.answered or now - (self._judged_from or now) > _DOUBT):
+            return False
+        return self._left <= max(LEAST_LEFT, self.speed(now) * LEFT_SECONDS)
 
     def put_off(self, now: datetime) -> datetime:
         """When to look again at one that found no place: one after the other, at this speed."""
