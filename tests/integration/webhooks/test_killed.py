@@ -1,13 +1,24 @@
+"""Deliverers that share the work, are killed (SIGKILL), or are asked to stop (SIGTERM)."""
+
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
 import threading
+import time
 from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
+from remit.aws.wire import Wire
+from remit.errors import StoreUnavailable
 from tests.support.aws import empty_tables
 from tests.support.deliverer import deliver_due, short_lease_services
+from tests.support.fleet import Fleet, fleet, left_the_queue
 from tests.support.process import worker
 from tests.support.webhooks import Answer, Receiver, add_merchant, publish
 
@@ -61,3 +72,120 @@ def wait_for_the_lease(services, count: int) -> None:
             return
         patience.wait(0.05)
     pytest.fail("the lease did not end")
+
+
+@pytest.fixture
+def deployment() -> Iterator[Fleet]:
+    with fleet() as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("deliverers", "events"), [(2, 300), pytest.param(4, 700, marks=pytest.mark.slow)]
+)
+def test_deliverers_that_share_the_shards_deliver_each_webhook_once(
+    deployment: Fleet, deliverers: int, events: int
+) -> None:
+    """Four merchants with two endpoints each: eight webhooks of four events."""
+    for number in range(4):
+        deployment.add_merchant(f"m{number}")
+        deployment.add_endpoint(f"m{number}", "ep-a", f"m{number}-a?delay=0.01")
+        deployment.publish(f"m{number}", events)
+    with ExitStack() as running:
+        processes = [
+            running.enter_context(deployment.deliverer("--tries", "50")) for _ in range(deliverers)
+        ]
+        counts = [what_it_did(process) for process in processes]
+    print(counts)
+    assert sum(one["delivered"] > 0 for one in counts) >= 2, "nothing was shared"
+    while deployment.statuses(deployment.webhooks) != {"delivered": 8 * events}:
+        deliver_due(deployment.services)
+    assert deployment.times() == Counter(deployment.webhooks)
+    records = deployment.records().values()
+    assert all(left_the_queue(one) and one["attempts"] == 1 for one in records)
+
+
+def test_one_that_is_asked_to_stop_ends_what_is_out_and_gives_the_rest_to_another_at_once(
+    deployment: Fleet,
+) -> None:
+    deployment.add_merchant("quick", "quick?delay=0.05")
+    deployment.add_merchant("slow", "slow?delay=0.4")
+    deployment.publish("quick", 300)
+    deployment.publish("slow", 60)
+    with deployment.deliverer("--tries", "50", "--grace", "5") as process:
+        wait_until(lambda: deployment.inbox.count() >= 40)
+        process.send_signal(signal.SIGTERM)
+        began = time.monotonic()
+        counts = what_it_did(process)
+        took = time.monotonic() - began
+    assert took < 2, "it claimed more, or waited for something"
+    arrived = deployment.inbox.count()
+    assert arrived < 360
+    assert counts["delivered"] == arrived, "all that was out has its outcome"
+    records = deployment.records()
+    unsent = [one for one in records.values() if one["status"] == "pending"]
+    assert len(unsent) == 360 - arrived
+    assert all("claim" not in one and one["attempts"] == 0 for one in unsent)
+    # Another one goes on at once: no lease has to end.
+    with deployment.deliverer() as process:
+        wait_until(lambda: deployment.inbox.count() > arrived + 10, seconds=2.5)
+        process.send_signal(signal.SIGTERM)
+        process.wait(10)
+    while deployment.statuses(deployment.webhooks) != {"delivered": 360}:
+        deliver_due(deployment.services)
+    assert deployment.times() == Counter(deployment.webhooks)
+
+
+def test_what_is_still_out_when_the_grace_period_ends_is_given_back_and_counts(
+    deployment: Fleet,
+) -> None:
+    deployment.add_merchant("slow", "slow?hang=1")
+    keys = deployment.publish("slow", 3)
+    with deployment.deliverer("--grace", "0.2") as process:
+        wait_until(lambda: deployment.inbox.count() == 3)
+        process.send_signal(signal.SIGTERM)
+        assert what_it_did(process) == {"put_back": 3}
+    for record in deployment.records().values():
+        assert (record["status"], record["attempts"]) == ("pending", 1)
+        assert "claim" not in record
+    assert set(deployment.services.webhook_queue.due(10)) == keys
+
+
+def test_outcomes_that_are_lost_come_due_again_when_their_lease_ends(
+    deployment: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment.add_merchant("m0")
+    keys = deployment.publish("m0", 20)
+
+    with monkeypatch.context() as outage:
+        transact = Wire.transact
+
+        async def without_outcomes(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+            if any("Put" in action for action in actions):
+                raise StoreUnavailable("out of reach")
+            return await transact(wire, actions)
+
+        outage.setattr(Wire, "transact", without_outcomes)
+        assert deliver_due(deployment.services).counts["unrecorded"] >= 20
+    lost = len(deployment.claims())
+    assert deployment.statuses(keys) == {"pending": 20}
+    wait_until(lambda: len(deployment.services.webhook_queue.due(50)) == lost)
+    while deployment.statuses(keys) != {"delivered": 20}:
+        deliver_due(deployment.services)
+    times = deployment.times()
+    assert set(times) == keys
+    assert max(times.values()) == 2
+
+
+def what_it_did(process: subprocess.Popen[bytes]) -> Counter[str]:
+    """Wait for a deliverer's end; returns its counts."""
+    output, _ = process.communicate(timeout=90)
+    assert process.returncode == 0
+    return Counter(json.loads(output))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    deadline, patience = time.monotonic() + seconds, threading.Event()
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        patience.wait(0.02)
