@@ -26,13 +26,13 @@ from remit.queue import SHARDS, new_token
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks import moves
+from remit.webhooks.admission import Admission
 from remit.webhooks.chunk import Chunk, Held
-from remit.webhooks.courier import Courier, Open
-from remit.webhooks.directory import Directory, EndpointKey
+from remit.webhooks.courier import Courier
+from remit.webhooks.directory import Directory
 from remit.webhooks.disabling import disable_and_tell
 from remit.webhooks.feed import Feed
-from remit.webhooks.health import Defer, HealthBook, Probe
-from remit.webhooks.lanes import Lane, Parked
+from remit.webhooks.health import HealthBook
 from remit.webhooks.moves import Move, Result
 from remit.webhooks.pacing import Pacing
 from remit.webhooks.permits import RateLimits
@@ -48,8 +48,6 @@ TRY_SECONDS = 60.0
 """After so long a try claims nothing more, so that the retries of its task come about."""
 
 _BATCH = 100  # webhooks that are read and claimed together
-_ENOUGH_PARKED = 200
-_MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
 _STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
 _HEALTH_SECONDS = 1.0
 _THREADS = 64
@@ -161,8 +159,9 @@ class _Try:
         self._pacing = pacing
         self._awaited: dict[str, Held] = {}
         self._retries: list[tuple[datetime, str]] = []
-        self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
-        self._settled: set[str] = set()
+        self._admission = Admission(
+            courier, health, feed, services.settings.webhook_chunk, services.clock
+        )
 
     async def run(self, chunk: Chunk) -> Report:
         """Everything, from what an earlier try kept to what the next one shall go on with."""
@@ -195,7 +194,12 @@ class _Try:
                     return
             if busy:
                 continue
-            if not (self._courier.open or self._awaited or self._parking or self._expects()):
+            if not (
+                self._courier.open
+                or self._awaited
+                or self._admission.parks
+                or self._admission.expects()
+            ):
                 return
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._courier.changed.wait(), _STOP_SECONDS)
@@ -206,24 +210,24 @@ class _Try:
         room = min(_BATCH, self._settings.webhook_chunk - len(courier.open) - len(courier.kept))
         if room <= 0:
             return False
-        if self._parking:
-            overdue = self._overdue()
-            parked = self._unpark(room, overdue)
+        if self._admission.parks:
+            overdue = self._admission.overdue()
+            parked = self._admission.unpark(room, overdue)
             if parked or overdue:
                 await self._begin(parked, overdue)
                 return True
         if tokens := dict(self._due_retries(room)):
             prepared = await self._held(tokens)
             courier.counts[Result.LOST] += prepared.lost
-        elif self._enough_is_parked():
+        elif self._admission.enough_is_parked():
             return False
         else:
             entries = await self._feed.take(room)
-            news = [entry for entry in entries if self._is_news(entry["id"])]
+            news = [entry for entry in entries if self._admission.is_news(entry["id"])]
             if not news:
                 return bool(entries)
             prepared = await self._preparer.due(news)
-        ready = [each for each in prepared.ready if self._admit(each, prepared.moves)]
+        ready = [each for each in prepared.ready if self._admission.admits(each, prepared.moves)]
         await self._begin(ready, prepared.moves)
         return True
 
@@ -238,21 +242,6 @@ class _Try:
             self._awaited.pop(key, None)
         return prepared
 
-    def _expects(self) -> bool:
-        """Whether what was put off until its turn comes due in a moment."""
-        now = self._clock()
-        return any(lane.expects(now) for lane in self._courier.lanes())
-
-    def _is_news(self, key: str) -> bool:
-        """Whether this try has not had it lately: the index lags behind."""
-        courier = self._courier
-        return not (
-            key in courier.open
-            or key in courier.kept
-            or key in self._settled
-            or courier.had_lately(key)
-        )
-
     def _due_retries(self, room: int) -> Iterable[tuple[str, str]]:
         """Those of the chunk, and those kept since, whose next attempt has come."""
         now, courier = self._clock(), self._courier
@@ -265,81 +254,6 @@ class _Try:
             if (due := self._awaited.get(key)) is not None:
                 room -= 1
                 yield key, due.token
-
-    def _admit(self, ready: Ready, done: list[Move]) -> bool:
-        """Whether there is a place for it now; if not, it is parked, left or put off."""
-        lane, now = self._courier.lane(ready), self._clock()
-        admission = self._health.admission(ready.known.key, now)
-        if isinstance(admission, Defer):
-            done.append(moves.defer(ready.seen, admission.until))
-            return False
-        ready.probes = isinstance(admission, Probe)
-        if lane.room(now) > 0 and (lane.answered or self._unproven_may_begin()):
-            lane.held += 1
-            return True
-        if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
-            lane.parked.append(Parked(ready, now))
-            self._parking[ready.known.key] = lane
-            self._settled.add(ready.webhook.id)
-        else:
-            self._leave_or_put_off(ready, lane, done)
-        return False
-
-    def _unproven_may_begin(self) -> bool:
-        """Endpoints that have not answered yet never have all the places."""
-        unproven = sum(lane.held for lane in self._courier.lanes() if not lane.answered)
-        return unproven < self._settings.webhook_chunk // 2
-
-    def _enough_is_parked(self) -> bool:
-        """Whether lanes that move have enough to do: what is read beyond that only to find no place
-        would have to be put off, and is as well left where it is."""
-        now = self._clock()
-        return sum(lane.soon(now) for lane in self._parking.values()) >= _ENOUGH_PARKED
-
-    def _unpark(self, room: int, done: list[Move]) -> list[Ready]:
-        taken: list[Ready] = []
-        now = self._clock()
-        for lane in self._parking.values():
-            while lane.parked and lane.room(now) > 0 and len(taken) < room:
-                if not (lane.answered or self._unproven_may_begin()):
-                    break
-                ready = lane.parked.popleft().item
-                if not self._still_may(ready, done):
-                    continue
-                lane.held += 1
-                taken.append(ready)
-        self._leave_parking()
-        self._settled.difference_update(ready.webhook.id for ready in taken)
-        return taken
-
-    def _still_may(self, ready: Ready, done: list[Move]) -> bool:
-        """Whether the breaker has not opened since it was parked."""
-        until = None if ready.probes else self._health.shut_until(ready.known.key, self._clock())
-        if until is not None:
-            done.append(moves.defer(ready.seen, until))
-        return until is None
-
-    def _overdue(self) -> list[Move]:
-        """What is parked with a lane that has become slower than it was: it has no place after
-        all."""
-        now, done = self._clock(), list[Move]()
-        for lane in self._parking.values():
-            for ready in lane.overdue(now):
-                self._settled.discard(ready.webhook.id)
-                self._leave_or_put_off(ready, lane, done)
-        self._leave_parking()
-        return done
-
-    def _leave_or_put_off(self, ready: Ready, lane: Lane[Open, Ready], done: list[Move]) -> None:
-        now = self._clock()
-        due = ready.seen.due_at <= format_instant(now)  # not one that an earlier attempt keeps
-        if due and lane.leaves(now, self._feed.passes):
-            self._feed.leave()
-        else:
-            done.append(moves.defer(ready.seen, lane.put_off(now)))
-
-    def _leave_parking(self) -> None:
-        self._parking = {key: lane for key, lane in self._parking.items() if lane.parked}
 
     async def _begin(self, ready: list[Ready], done: list[Move]) -> None:
         """Claim, and write what else there is to write; what is claimed goes its way."""
@@ -357,9 +271,9 @@ class _Try:
                     begun.add(each.webhook.id)
                     courier.accept(each, token, now)
                 else:
-                    self._ended(each.webhook.id, result)
+                    self._admission.ended(each.webhook.id, result)
             for move, result in zip(done, results[len(complete) :], strict=True):
-                self._ended(move.key, result)
+                self._admission.ended(move.key, result)
         finally:
             for each in ready:
                 if each.webhook.id not in begun:
@@ -373,16 +287,6 @@ class _Try:
         done.append(moves.defer(ready.seen, self._clock() + self._settings.webhook_timeout))
         return False
 
-    def _ended(self, key: str, result: Result) -> None:
-        """It is not looked at again in this try, whatever the index says; or, if it was put off,
-        not before the index can know."""
-        self._courier.counts[result] += 1
-        if result is Result.DEFERRED:
-            self._settled.discard(key)
-            self._courier.remember(key)
-        else:
-            self._settled.add(key)
-
     async def _keep_health(self) -> None:
         while True:
             await asyncio.sleep(_HEALTH_SECONDS)
@@ -392,23 +296,13 @@ class _Try:
         for write in self._health.writes(self._clock()):
             await asyncio.to_thread(self._health.apply, write)
 
-    async def _give_back_parked(self) -> None:
-        """What is parked is due as it is, but for what an earlier attempt keeps claimed."""
-        now = self._clock()
-        back = [
-            moves.defer(parked.item.seen, now)
-            for lane in self._parking.values()
-            for parked in lane.parked
-            if parked.item.seen.due_at > format_instant(now)
-        ]
-        self._courier.counts.update(await self._writer.write(back))
-
     async def _end(self) -> None:
         """Finish what is in flight. Asked to stop, give back what waits for its next attempt, too,
         due when that is."""
         grace = self._settings.grace.total_seconds()
         await self._courier.finish(grace if self._stop.requested else None)
-        await self._give_back_parked()
+        back = self._admission.kept_claims()
+        self._courier.counts.update(await self._writer.write(back))
         await self._write_health()
         if self._stop.requested:
             held = [*self._awaited.values(), *self._courier.kept.values()]

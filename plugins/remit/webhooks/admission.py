@@ -1,0 +1,150 @@
+"""Who is sent next: whether there is a place for a webhook now, and what becomes of it if not."""
+
+from __future__ import annotations
+
+from remit.clock import Clock, format_instant
+from remit.webhooks import moves
+from remit.webhooks.courier import Courier, Open
+from remit.webhooks.feed import Feed
+from remit.webhooks.health import Defer, EndpointKey, HealthBook, Probe
+from remit.webhooks.lanes import Lane, Parked
+from remit.webhooks.moves import Move, Result
+from remit.webhooks.prepare import Ready
+
+_ENOUGH_PARKED = 200
+_MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
+
+
+class Admission:
+    """Gives places in the lanes of endpoints. Up to `chunk` webhooks are held at a time.
+
+    What finds no place is parked in its lane for a moment, left in the queue, or put off; the moves
+    that this takes are added to `done`.
+    """
+
+    def __init__(
+        self, courier: Courier, health: HealthBook, feed: Feed, chunk: int, clock: Clock
+    ) -> None:
+        self._courier = courier
+        self._health = health
+        self._feed = feed
+        self._chunk = chunk
+        self._clock = clock
+        self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
+        self._settled: set[str] = set()
+
+    @property
+    def parks(self) -> bool:
+        """Whether something is parked."""
+        return bool(self._parking)
+
+    def expects(self) -> bool:
+        """Whether something is parked, or what was put off until its turn comes due in a moment."""
+        now = self._clock()
+        return self.parks or any(lane.expects(now) for lane in self._courier.lanes())
+
+    def is_news(self, key: str) -> bool:
+        """Whether this try has not had it lately: the index lags behind."""
+        courier = self._courier
+        return not (
+            key in courier.open
+            or key in courier.kept
+            or key in self._settled
+            or courier.had_lately(key)
+        )
+
+    def admits(self, ready: Ready, done: list[Move]) -> bool:
+        """Whether there is a place for it now; if not, it is parked, left or put off."""
+        lane, now = self._courier.lane(ready), self._clock()
+        admission = self._health.admission(ready.known.key, now)
+        if isinstance(admission, Defer):
+            done.append(moves.defer(ready.seen, admission.until))
+            return False
+        ready.probes = isinstance(admission, Probe)
+        if lane.room(now) > 0 and (lane.answered or self._unproven_may_begin()):
+            lane.held += 1
+            return True
+        if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
+            lane.parked.append(Parked(ready, now))
+            self._parking[ready.known.key] = lane
+            self._settled.add(ready.webhook.id)
+        else:
+            self._leave_or_put_off(ready, lane, done)
+        return False
+
+    def _unproven_may_begin(self) -> bool:
+        """Endpoints that have not answered yet never have all the places."""
+        unproven = sum(lane.held for lane in self._courier.lanes() if not lane.answered)
+        return unproven < self._chunk // 2
+
+    def enough_is_parked(self) -> bool:
+        """Whether lanes that move have enough to do: what is read beyond that only to find no place
+        would have to be put off, and is as well left where it is."""
+        now = self._clock()
+        return sum(lane.soon(now) for lane in self._parking.values()) >= _ENOUGH_PARKED
+
+    def unpark(self, room: int, done: list[Move]) -> list[Ready]:
+        taken: list[Ready] = []
+        now = self._clock()
+        for lane in self._parking.values():
+            while lane.parked and lane.room(now) > 0 and len(taken) < room:
+                if not (lane.answered or self._unproven_may_begin()):
+                    break
+                ready = lane.parked.popleft().item
+                if not self._still_may(ready, done):
+                    continue
+                lane.held += 1
+                taken.append(ready)
+        self._leave_parking()
+        self._settled.difference_update(ready.webhook.id for ready in taken)
+        return taken
+
+    def _still_may(self, ready: Ready, done: list[Move]) -> bool:
+        """Whether the breaker has not opened since it was parked."""
+        until = None if ready.probes else self._health.shut_until(ready.known.key, self._clock())
+        if until is not None:
+            done.append(moves.defer(ready.seen, until))
+        return until is None
+
+    def overdue(self) -> list[Move]:
+        """What is parked with a lane that has become slower than it was: it has no place after
+        all."""
+        now, done = self._clock(), list[Move]()
+        for lane in self._parking.values():
+            for ready in lane.overdue(now):
+                self._settled.discard(ready.webhook.id)
+                self._leave_or_put_off(ready, lane, done)
+        self._leave_parking()
+        return done
+
+    def _leave_or_put_off(self, ready: Ready, lane: Lane[Open, Ready], done: list[Move]) -> None:
+        now = self._clock()
+        due = ready.seen.due_at <= format_instant(now)  # not one that an earlier attempt keeps
+        if due and lane.leaves(now, self._feed.passes):
+            self._feed.leave()
+        else:
+            done.append(moves.defer(ready.seen, lane.put_off(now)))
+
+    def _leave_parking(self) -> None:
+        self._parking = {key: lane for key, lane in self._parking.items() if lane.parked}
+
+    def ended(self, key: str, result: Result) -> None:
+        """It is not looked at again in this try, whatever the index says; or, if it was put off,
+        not before the index can know."""
+        self._courier.counts[result] += 1
+        if result is Result.DEFERRED:
+            self._settled.discard(key)
+            self._courier.remember(key)
+        else:
+            self._settled.add(key)
+
+    def kept_claims(self) -> list[Move]:
+        """What is parked is due as it is, but for what an earlier attempt keeps claimed: that is
+        given back."""
+        now = self._clock()
+        return [
+            moves.defer(parked.item.seen, now)
+            for lane in self._parking.values()
+            for parked in lane.parked
+            if parked.item.seen.due_at > format_instant(now)
+        ]
