@@ -20,6 +20,10 @@ from remit.webhooks.endpoint import DEFAULT_ENDPOINT, Endpoint
 from remit.webhooks.event import NotJson, canonical_json
 from remit.webhooks.policy import Reason, Status
 
+_END_OF_TIME = (
+    1 << 36
+)  # seconds: the year 4147, of which all that is reckoned further is a time too
+
 
 class Unsendable(RemitError):
     """A webhook that no attempt can help. `reason` is kept in its record."""
@@ -173,9 +177,12 @@ def _text_of(payload: Mapping[str, Any]) -> str:
 
 def _expiry(item: Mapping[str, Any], lifetime: timedelta) -> datetime:
     expires_at = item.get("expiresAt")
-    if isinstance(expires_at, int) and 0 < expires_at < 1 << 36:
+    if isinstance(expires_at, int) and 0 < expires_at < _END_OF_TIME:
         return datetime.fromtimestamp(expires_at, UTC)
     try:
-        return parse_instant(_text(item, "createdAt")) + lifetime
+        expiry = parse_instant(_text(item, "createdAt")) + lifetime
     except (ValueError, OverflowError):
         raise Unsendable("neither expiresAt nor createdAt is a time") from None
+    if epoch_seconds(expiry) >= _END_OF_TIME:
+        raise Unsendable("createdAt is in a far future")
+    return expiry
