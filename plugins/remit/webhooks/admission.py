@@ -62,7 +62,7 @@ class Admission:
             return False
         ready.probes = isinstance(admission, Probe)
         if lane.room(now) > 0 and (lane.answered or self._unproven_may_begin()):
-            lane.held += 1
+            lane.hold()
             return True
         if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
             lane.parked.append(Parked(ready, now))
@@ -74,8 +74,7 @@ class Admission:
 
     def _unproven_may_begin(self) -> bool:
         """Endpoints that have not answered yet never have all the places."""
-        unproven = sum(lane.held for lane in self._courier.lanes() if not lane.answered)
-        return unproven < self._chunk // 2
+        return self._courier.tally.unproven < self._chunk // 2
 
     def enough_is_parked(self) -> bool:
         """Whether lanes that move have enough to do: what is read beyond that only to find no place
@@ -93,7 +92,7 @@ class Admission:
                 ready = lane.parked.popleft().item
                 if not self._still_may(ready, done):
                     continue
-                lane.held += 1
+                lane.hold()
                 taken.append(ready)
         self._leave_parking()
         self._settled.difference_update(ready.webhook.id for ready in taken)

@@ -16,7 +16,7 @@ from remit.stop import Stop
 from remit.webhooks import moves
 from remit.webhooks.chunk import Held
 from remit.webhooks.directory import EndpointKey
-from remit.webhooks.lanes import Lane
+from remit.webhooks.lanes import Lane, Tally
 from remit.webhooks.moves import Attempt, Move, Result, Times
 from remit.webhooks.policy import Action, Decision, action_for, decide
 from remit.webhooks.prepare import Ready
@@ -112,6 +112,7 @@ class Courier:
         self._flush_timer: asyncio.TimerHandle | None = None
         self._workers = Workers(self._send)
         self._writing: set[asyncio.Task[None]] = set()
+        self.tally = Tally()
         self.open: dict[str, Open] = {}
         self._news: list[Held] = []
         self.kept: dict[str, Held] = {}
@@ -125,7 +126,7 @@ class Courier:
         lane = self._lanes.get(key)
         if lane is None:
             concurrency = ready.known.endpoint.concurrency or self._settings.webhook_concurrency
-            lane = self._lanes[key] = Lane(concurrency, self._workers.put)
+            lane = self._lanes[key] = Lane(concurrency, self._workers.put, self.tally)
         return lane
 
     def lanes(self) -> Iterable[Lane[Open, Ready]]:

@@ -277,7 +277,7 @@ class _Try:
         finally:
             for each in ready:
                 if each.webhook.id not in begun:
-                    courier.lane(each).held -= 1
+                    courier.lane(each).release()
 
     async def _may_probe(self, ready: Ready, done: list[Move]) -> bool:
         """Whether it is no probe of an endpoint that failed, or the only one."""

@@ -48,6 +48,13 @@ class Parked(Generic[P]):
     since: datetime
 
 
+@dataclass(slots=True)
+class Tally:
+    """What all lanes of a process hold together for endpoints that have not answered yet."""
+
+    unproven: int = 0
+
+
 class Lane(Generic[T, P]):
     """What one endpoint is sent by this process: claimed `T`s, and parked `P`s that are not.
     `start` has one sent; whoever sent it says so with `done`."""
@@ -56,6 +63,7 @@ class Lane(Generic[T, P]):
         self,
         concurrency: int,
         start: Callable[[T], None],
+        tally: Tally | None = None,
     ) -> None:
         self.concurrency = concurrency
         self.parked: deque[Parked[P]] = deque()
@@ -63,6 +71,7 @@ class Lane(Generic[T, P]):
         """Claimed, or about to be, and without an outcome."""
         self.answered = False
         self._start = start
+        self._tally = tally or Tally()
         self._queue: deque[T] = deque()
         self._running = 0
         self._second = 0
@@ -148,6 +157,16 @@ class Lane(Generic[T, P]):
         while self.parked and now - self.parked[0].since >= _PATIENCE:
             yield self.parked.popleft().item
 
+    def hold(self) -> None:
+        """Take a place, for one that is about to be claimed."""
+        self.held += 1
+        self._tally.unproven += not self.answered
+
+    def release(self) -> None:
+        """Give a place back."""
+        self.held -= 1
+        self._tally.unproven -= not self.answered
+
     def put(self, item: T) -> None:
         """Send a claimed item when its turn comes."""
         if self._running < self.concurrency:
@@ -160,18 +179,21 @@ class Lane(Generic[T, P]):
         """Take out what is claimed and was not started yet."""
         waiting = list(self._queue)
         self._queue.clear()
-        self.held -= len(waiting)
+        for _ in waiting:
+            self.release()
         return waiting
 
     def done(self, now: datetime, *, answered: bool) -> None:
         """One of those that were started has its outcome, or was not sent after all."""
-        self.held -= 1
+        self.release()
         if self._queue:
             self._start(self._queue.popleft())
         else:
             self._running -= 1
         if not answered:
             return
+        if not self.answered:
+            self._tally.unproven -= self.held
         self.answered, second = True, int(now.timestamp())
         if second != self._second:
             self._answers_before = self._answers if second == self._second + 1 else 0
