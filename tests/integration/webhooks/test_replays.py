@@ -532,6 +532,16 @@ def test_a_replay_leaves_half_of_the_queue_to_what_happens_now(
     assert states(services, keys) == {"delivered": 4, "pending": 4, "failed": 2}
 
 
+def test_what_its_own_pages_put_into_the_queue_fills_it_too(
+    services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_pages(monkeypatch, 2)
+    dead_letters(services, range(10))
+    later(clock)
+    request(services)
+    assert run(with_settings(services, webhook_queue_limit=11)) == 5
+
+
 def test_replays_have_turns(
     services: Services,
     clock: ManualClock,
