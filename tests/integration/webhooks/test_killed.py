@@ -10,17 +10,29 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from remit.aws.wire import Wire
 from remit.errors import StoreUnavailable
+from remit.stop import Stop
+from remit.webhooks.delivery import deliver
+from remit.webhooks.reader import Reader
 from tests.support.aws import empty_tables
 from tests.support.deliverer import deliver_due, short_lease_services
-from tests.support.fleet import Fleet, fleet, left_the_queue
+from tests.support.fleet import LIVE, Fleet, fleet, left_the_queue
 from tests.support.process import worker
-from tests.support.webhooks import Answer, Receiver, add_merchant, publish
+from tests.support.webhooks import (
+    Answer,
+    Received,
+    Receiver,
+    add_endpoint,
+    add_merchant,
+    publish,
+    with_settings,
+)
 
 COUNT = 4  # what is claimed at once for an endpoint that has not answered yet
 
@@ -189,3 +201,51 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         patience.wait(0.02)
+
+
+def test_an_outage_of_a_moment_leaves_kept_retries_to_the_same_try(
+    deployment: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, broken = Reader.webhooks, iter([True])
+
+    async def webhooks(reader: Reader, keys: Sequence[str]) -> Any:
+        if next(broken, False):
+            raise StoreUnavailable("out of reach")
+        return await read(reader, keys)
+
+    monkeypatch.setattr(Reader, "webhooks", webhooks)
+    services = with_settings(deployment.services, webhook_backoff=timedelta(seconds=0.2))
+    with Receiver(lambda _, times: Answer(500 if times == 1 else 200)).running() as receiver:
+        add_merchant(services, receiver.url(), id="fails-once")
+        deployment.add_merchant("slow", "slow?delay=1.5")  # keeps the try going meanwhile
+        deployment.publish("fails-once", 3)
+        deployment.publish("slow", 1)
+        report = deliver(services, Stop(), save=lambda _: None, last_try=False)
+    assert next(broken, False) is False
+    assert report.counts == {"kept": 3, "delivered": 4}
+    assert report.chunk.held == ()
+
+
+def test_a_stop_gives_back_the_retries_too_that_wait_for_a_place(deployment: Fleet) -> None:
+    services = with_settings(deployment.services, webhook_backoff=timedelta(seconds=0.2))
+    stop = Stop(timedelta(seconds=5))
+
+    def answer(_: Received, times: int) -> Answer:
+        if times == 1:
+            return Answer(500)
+        threading.Timer(0.3, stop.request).start()
+        threading.Event().wait(0.6)
+        return Answer()
+
+    with Receiver(answer).running() as receiver:
+        add_endpoint(services, "ep-1", "m0", url=receiver.url(), secrets=[LIVE], concurrency=1)
+        keys = deployment.publish("m0", 4)
+        deployment.add_merchant("slow", "slow?delay=0.5")
+        deployment.publish("slow", 1)
+        report = deliver(services, stop, save=lambda _: None, last_try=False)
+    assert report.chunk.held == ()
+    assert deployment.statuses(keys) == {"delivered": 1, "pending": 3}
+    assert deployment.claims() == set()
+    records = deployment.records()
+    assert all(records[key]["attempts"] <= 2 for key in keys)
+    wait_until(lambda: len(services.webhook_queue.due(10)) == 3, seconds=2)
