@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
@@ -249,3 +250,23 @@ def test_a_stop_gives_back_the_retries_too_that_wait_for_a_place(deployment: Fle
     records = deployment.records()
     assert all(records[key]["attempts"] <= 2 for key in keys)
     wait_until(lambda: len(services.webhook_queue.due(10)) == 3, seconds=2)
+
+
+def test_an_outcome_that_is_being_written_when_the_grace_period_ends_is_not_given_up(
+    deployment: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services = with_settings(deployment.services, grace=timedelta(seconds=0.1))
+    stop, transact = Stop(services.settings.grace), Wire.transact
+
+    async def slowly(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+        if any("Put" in action for action in actions):
+            stop.request()
+            await asyncio.sleep(0.5)
+        return await transact(wire, actions)
+
+    monkeypatch.setattr(Wire, "transact", slowly)
+    deployment.add_merchant("m0")
+    deployment.publish("m0", 3)
+    counts = deliver(services, stop, save=lambda _: None, last_try=True).counts
+    assert counts == {"delivered": 3}
+    assert deployment.times() == Counter(deployment.webhooks)

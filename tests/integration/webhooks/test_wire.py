@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,14 +14,21 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import MetadataRetrievalError
 
 import remit.aws.wire
+from benchmarks.standins.faults import FaultPlan
 from benchmarks.standins.http import Response
 from benchmarks.standins.reading import Request
 from remit.aws.session import Aws
 from remit.aws.wire import TRIES, Wire, WireRefused
 from remit.errors import ConditionFailed, ConfigurationError, RecordRefused, StoreUnavailable
+from remit.services import Services
+from remit.settings import Settings
+from remit.stop import Stop
+from remit.webhooks.delivery import deliver
+from remit.webhooks.outbox import Outbox
 from tests.support.aws import REGION, aws_at
 from tests.support.scripted import RESET, Script, answer_of, canceled, error, scripted
 from tests.support.standins import stand_ins
+from tests.support.webhooks import Receiver, add_merchant, event
 
 ACTION = {"Update": {"TableName": "Webhooks"}}
 
@@ -229,3 +237,40 @@ async def test_no_proxy_is_asked_for_a_host_that_is_excepted(
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         await called(dynamodb)
         assert (len(proxy.asked), len(dynamodb.asked)) == (0, 1)
+
+
+def test_answers_that_are_lost_throttled_or_damaged_cost_no_delivery_and_repeat_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(remit.aws.wire, "_FIRST_WAIT_SECONDS", 0.01)
+    numbers: Counter[str] = Counter()
+
+    with stand_ins() as found, Receiver().running() as receiver:
+
+        def lose(request: Request) -> Response | None:
+            operation = request.headers["x-amz-target"].rpartition(".")[2]
+            numbers[operation] += 1
+            if numbers[operation] % 3 == 0 and operation in {"TransactWriteItems", "BatchGetItem"}:
+                found.dynamodb.handle(request)  # it is done, and nobody hears of it
+                raise RESET
+            if numbers[operation] % 4 == 0 and operation == "TransactWriteItems":
+                return canceled("ThrottlingError")
+            return None
+
+        services = Services(Settings(region=REGION, webhook_networks="127.0.0.0/8"), found.aws)
+        for number in range(4):
+            add_merchant(services, receiver.url(), id=f"m{number}")
+            events = (event(number * 100 + n, f"m{number}") for n in range(100))
+            Outbox(services).publish_many(events)
+        found.queries.instead = lose
+        found.dynamodb.faults.plan = FaultPlan(
+            reset_every=5, error_every=6, throttle_every=7, garbage_every=8, damage_every=9
+        )
+        counts = deliver(services, Stop(), save=lambda _: None, last_try=True).counts
+        found.queries.instead = lambda _: None
+        assert counts["delivered"] == 400
+        assert counts.keys() <= {"delivered", "lost", "deferred"}
+        assert numbers["TransactWriteItems"] > 12
+        assert set(Counter(receiver.ids()).values()) == {1}
+        stored = services.tables.webhooks.get_many(receiver.ids()).values()
+        assert {(one["status"], one["attempts"]) for one in stored} == {("delivered", 1)}
