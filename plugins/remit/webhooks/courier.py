@@ -30,6 +30,7 @@ _TOGETHER = 50  # outcomes: each is two actions of a transaction
 _LATELY_SECONDS = 2.0  # an index lags behind by less than one
 _MOST_REMEMBERED = 10_000
 _PATIENCE_SECONDS = 0.03  # that an outcome waits for others
+_RECORDING = timedelta(seconds=5)  # of a lease: outcomes are late when DynamoDB ails
 
 
 class Post(Protocol):
@@ -105,7 +106,8 @@ class Courier:
         self._health = health
         self._random = rand
         self._keeps = keeps
-        self._latest_start = settings.webhook_lease - settings.webhook_timeout
+        spare = settings.webhook_lease - settings.webhook_timeout
+        self._latest_start = spare - min(spare / 4, _RECORDING)
         self._times = Times(settings.webhook_lease, settings.webhook_retention)
         self._lanes: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._outcomes: list[tuple[Open, Move]] = []
@@ -207,7 +209,8 @@ class Courier:
             return Outcome(timedelta(), error="internal")
 
     def _lease_too_short(self, opened: Open, now: datetime) -> bool:
-        """Whether the lease could end before the attempt does; then another would deliver too."""
+        """Whether the lease could end before the attempt does and is recorded; then another would
+        deliver too."""
         return now - opened.claimed_at >= self._latest_start
 
     def _settle(self, opened: Open, outcome: Outcome, now: datetime) -> None:

@@ -384,3 +384,21 @@ def test_both_secrets_sign_while_they_overlap_and_their_use_is_told(
         verify(last.headers, last.body, SECRET, now=clock())
     used = endpoint(services, made.endpoint.id)["secretsUsed"]
     assert [used[one] for one in ids] == [format_instant(NOW), format_instant(clock())]
+
+
+@pytest.mark.parametrize(("taken", "delivered"), [(39, 3), (40, 1)])
+def test_no_attempt_begins_whose_outcome_could_be_written_after_its_lease(
+    services: Services, receiver: Receiver, clock: ManualClock, taken: float, delivered: int
+) -> None:
+    """A lease of 60 seconds has room for 15 of an attempt, and five to record it."""
+    add_endpoint(services, "ep-1", url=receiver.url(), secrets=[LIVE], concurrency=1)
+    keys = publish_many(services, 3)
+
+    def answer(_: Received, __: int) -> Answer:
+        clock.now = NOW + timedelta(seconds=taken)
+        return Answer()
+
+    receiver.behaviour = answer
+    counts = one_try(services).counts
+    assert (counts["delivered"], counts.get("put_back", 0)) == (delivered, 3 - delivered)
+    assert sum(one["attempts"] for one in records(services, keys)) == delivered
