@@ -63,16 +63,19 @@ def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[li
     """Groups of shards, as many as there are backlogs due beyond the one that `deliver` is at.
 
     Every so many minutes of the schedule, webhooks that the platform's own service left are
-    adopted first. Runs without a logical date were started by an event, not by the schedule.
+    adopted first. Runs without a logical date were started by an event, not by the schedule. While
+    there is no backlog to share out, it goes on with replays, which would only add to one.
     """
     resources = services()
     logical_date = context["dag_run"].logical_date
     if logical_date is not None and logical_date.minute % adoption_minutes == 0:
         with stop_on_sigterm() as stop:
             adopt(resources, stop)
-    with stop_on_sigterm() as stop:
-        run_replays(resources, stop, seconds=REPLAY_SECONDS)
-    return shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
+    groups = shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
+    if not groups:
+        with stop_on_sigterm() as stop:
+            run_replays(resources, stop, seconds=REPLAY_SECONDS)
+    return groups
 
 
 def shard_groups(count: int) -> list[list[int]]:
