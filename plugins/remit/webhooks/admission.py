@@ -11,6 +11,8 @@ from remit.webhooks.lanes import Lane, Parked
 from remit.webhooks.moves import Move, Result
 from remit.webhooks.prepare import Ready
 
+_UNPROVEN_SHARE = 0.5
+_FIRST_PLACES_SHARE = 0.9
 _ENOUGH_PARKED = 200
 _MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
 
@@ -61,7 +63,7 @@ class Admission:
             done.append(moves.defer(ready.seen, admission.until))
             return False
         ready.probes = isinstance(admission, Probe)
-        if lane.room(now) > 0 and (lane.answered or self._unproven_may_begin()):
+        if lane.room(now) > 0 and self._may_begin(lane):
             lane.hold()
             return True
         if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
@@ -72,9 +74,13 @@ class Admission:
             self._leave_or_put_off(ready, lane, done)
         return False
 
-    def _unproven_may_begin(self) -> bool:
-        """Endpoints that have not answered yet never have all the places."""
-        return self._courier.tally.unproven < self._chunk // 2
+    def _may_begin(self, lane: Lane[Open, Ready]) -> bool:
+        """Endpoints that have not answered yet never have all the places, and those that hang leave
+        some for the first request to another."""
+        if lane.answered:
+            return True
+        share = _UNPROVEN_SHARE if lane.held else _FIRST_PLACES_SHARE
+        return self._courier.tally.unproven < max(1, self._chunk * share)
 
     def enough_is_parked(self) -> bool:
         """Whether lanes that move have enough to do: what is read beyond that only to find no place
@@ -87,7 +93,7 @@ class Admission:
         now = self._clock()
         for lane in self._parking.values():
             while lane.parked and lane.room(now) > 0 and len(taken) < room:
-                if not (lane.answered or self._unproven_may_begin()):
+                if not self._may_begin(lane):
                     break
                 ready = lane.parked.popleft().item
                 if not self._still_may(ready, done):
@@ -128,10 +134,10 @@ class Admission:
         self._parking = {key: lane for key, lane in self._parking.items() if lane.parked}
 
     def ended(self, key: str, result: Result) -> None:
-        """It is not looked at again in this try, whatever the index says; or, if it was put off,
-        not before the index can know."""
+        """It is not looked at again in this try, whatever the index says; or, if it was put off or
+        another's, not before the index can know."""
         self._courier.counts[result] += 1
-        if result is Result.DEFERRED:
+        if result in {Result.DEFERRED, Result.LOST}:
             self._settled.discard(key)
             self._courier.remember(key)
         else:

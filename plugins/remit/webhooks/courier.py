@@ -16,6 +16,7 @@ from remit.stop import Stop
 from remit.webhooks import moves
 from remit.webhooks.chunk import Held
 from remit.webhooks.directory import EndpointKey
+from remit.webhooks.kept import Kept
 from remit.webhooks.lanes import Lane, Tally
 from remit.webhooks.moves import Attempt, Move, Result, Times
 from remit.webhooks.policy import Action, Decision, action_for, decide
@@ -71,6 +72,7 @@ class Open:
     claimed_at: datetime
     attempted: bool = False
     next_attempt: datetime | None = None
+    keeps: bool = False
 
     @property
     def attempt(self) -> int:
@@ -116,8 +118,7 @@ class Courier:
         self._writing: set[asyncio.Task[None]] = set()
         self.tally = Tally()
         self.open: dict[str, Open] = {}
-        self._news: list[Held] = []
-        self.kept: dict[str, Held] = {}
+        self.kept = Kept(settings.webhook_chunk)
         self._lately: dict[str, float] = {}
         self.counts: Counter[Result] = Counter()
         self.changed = asyncio.Event()
@@ -139,11 +140,6 @@ class Courier:
         """Send a webhook that is claimed when its turn comes."""
         opened = self.open[ready.webhook.id] = Open(ready, token, claimed_at)
         self.lane(ready).put(opened)
-
-    def newly_kept(self) -> list[Held]:
-        """Those that were kept since this was asked last."""
-        news, self._news = self._news, []
-        return news
 
     def had_lately(self, key: str) -> bool:
         """Whether it was recorded a moment ago: an index that says it is due may be behind."""
@@ -231,12 +227,13 @@ class Courier:
         if action_for(outcome.status) is Action.DISABLE:
             self._health.gone(known.key)
         _log(opened, outcome, decision)
+        opened.keeps = self._keeps_until(opened, decision, now) and self.kept.reserve(known.key)
         move = moves.outcome(
             webhook,
             opened.token,
             Attempt(opened.attempt, outcome, decision, now),
             self._times,
-            keeps=self._keeps_until(opened, decision, now),
+            keeps=opened.keeps,
         )
         self._outcomes.append((opened, move))
         if len(self._outcomes) >= _TOGETHER:
@@ -300,10 +297,11 @@ class Courier:
             self.open.pop(move.key, None)
             self.remember(move.key)
             self.counts[result] += 1
+            endpoint = opened.ready.known.key
             if result is Result.KEPT and opened.next_attempt is not None:
-                held = Held(move.key, opened.token, opened.next_attempt)
-                self.kept[move.key] = held
-                self._news.append(held)
+                self.kept.keep(Held(move.key, opened.token, opened.next_attempt), endpoint)
+            elif opened.keeps:
+                self.kept.cancel(endpoint)
         self.changed.set()
 
     def remember(self, key: str) -> None:

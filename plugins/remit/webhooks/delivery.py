@@ -179,7 +179,7 @@ class _Try:
             await asyncio.gather(keeping, return_exceptions=True)
             await self._end()
         counts = {result.value: n for result, n in self._courier.counts.items() if n}
-        return Report(counts, Chunk((*self._awaited.values(), *self._courier.kept.values())))
+        return Report(counts, Chunk((*self._awaited.values(), *self._courier.kept.all())))
 
     async def _work(self) -> None:
         until = time.monotonic() + TRY_SECONDS
@@ -207,7 +207,7 @@ class _Try:
     async def _once(self) -> bool:
         """One batch of whatever is first in line; False: there is nothing to do just now."""
         courier = self._courier
-        room = min(_BATCH, self._settings.webhook_chunk - len(courier.open) - len(courier.kept))
+        room = min(_BATCH, self._settings.webhook_chunk - len(courier.open))
         if room <= 0:
             return False
         if self._admission.parks:
@@ -245,11 +245,11 @@ class _Try:
     def _due_retries(self, room: int) -> Iterable[tuple[str, str]]:
         """Those of the chunk, and those kept since, whose next attempt has come."""
         now, courier = self._clock(), self._courier
-        for held in courier.newly_kept():
+        for held in courier.kept.news():
             heapq.heappush(self._retries, (held.next_attempt, held.id))
         while self._retries and self._retries[0][0] <= now and room > 0:
             _, key = heapq.heappop(self._retries)
-            if (kept := courier.kept.pop(key, None)) is not None:
+            if (kept := courier.kept.take(key)) is not None:
                 self._awaited[key] = kept
             if (due := self._awaited.get(key)) is not None:
                 room -= 1
@@ -303,10 +303,10 @@ class _Try:
         await self._courier.finish(grace if self._stop.requested else None)
         back = self._admission.kept_claims()
         self._courier.counts.update(await self._writer.write(back))
-        await self._write_health()
         if self._stop.requested:
-            held = [*self._awaited.values(), *self._courier.kept.values()]
+            held = [*self._awaited.values(), *self._courier.kept.take_all()]
             self._awaited.clear()
-            self._courier.kept.clear()
             back = [moves.put_back(h.id, h.token, h.next_attempt) for h in held]
             self._courier.counts.update(await self._writer.write(back))
+        # Last: what is lost of it is seen again, and Airflow does not wait for long.
+        await self._write_health()
