@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import (
     IPv4Address,
@@ -33,6 +34,10 @@ Network = IPv4Network | IPv6Network
 
 Resolve = Callable[[str], Sequence[str]]
 """From a host's name to its addresses. Raises OSError if there are none. It may block."""
+
+_LOOKUPS = 256
+"""Lookups at once: as many names as half a chunk's endpoints have may hang for the length of the
+machine's own timeouts, which no deadline of an attempt ends. Threads begin as they are needed."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +185,9 @@ class CheckedResolver(AbstractResolver):
 
     A connector asks for names alone and takes IP literals as they are: `open_socket` stands in the
     way of those, and of any other address that was not checked here.
+
+    Lookups have threads of their own: those that hang hold up nothing else that the loop has a
+    thread for, and nobody waits for them once the resolver is closed.
     """
 
     def __init__(
@@ -188,6 +196,7 @@ class CheckedResolver(AbstractResolver):
         self._scheme = scheme
         self._networks = networks
         self._resolve = resolve
+        self._threads = ThreadPoolExecutor(_LOOKUPS, "lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -199,7 +208,7 @@ class CheckedResolver(AbstractResolver):
             OSError: it has none.
         """
         loop = asyncio.get_running_loop()
-        texts = await loop.run_in_executor(None, self._resolve, host)
+        texts = await loop.run_in_executor(self._threads, self._resolve, host)
         checked = [self._checked(text) for text in texts]
         found = list(_results(host, port, family, checked))
         if not found:
@@ -217,7 +226,8 @@ class CheckedResolver(AbstractResolver):
         return socket.socket(family=family, type=kind, proto=protocol)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Lookups that have not begun never do; those that have are left to themselves."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _checked(self, text: str) -> Address:
         address = ip_address(text)

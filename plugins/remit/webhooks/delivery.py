@@ -97,7 +97,7 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
     last_try: bool,
     rand: Callable[[], float],
 ) -> Report:
-    # Name lookups run on the loop's own threads: one that hangs must not hold up the others.
+    # The loop's own threads are for short work; name lookups, which may hang, have others.
     executor = ThreadPoolExecutor(_THREADS, "webhooks")
     asyncio.get_running_loop().set_default_executor(executor)
     settings, clock, tables = services.settings, services.clock, services.tables

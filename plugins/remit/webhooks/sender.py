@@ -143,8 +143,7 @@ class Sender:
         # What a connection may lead to depends on the scheme: each has its own pool and addresses.
         async with AsyncExitStack() as opened:
             self._sessions = {
-                scheme: await opened.enter_async_context(self._session(scheme))
-                for scheme in ("https", "http")
+                scheme: await self._open_session(scheme, opened) for scheme in ("https", "http")
             }
             self._opened = opened.pop_all()
         return self
@@ -199,9 +198,14 @@ class Sender:
             raise AddressRefused(str(literal), why)
         return self._sessions[url.scheme], url
 
-    def _session(self, scheme: str) -> aiohttp.ClientSession:
+    async def _open_session(self, scheme: str, opened: AsyncExitStack) -> aiohttp.ClientSession:
+        checked = CheckedResolver(scheme, self._networks, self._resolve)
+        opened.push_async_callback(checked.close)  # after the connections: they give up lookups
+        return await opened.enter_async_context(self._session(checked))
+
+    def _session(self, checked: CheckedResolver) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=self._connector(scheme),
+            connector=self._connector(checked),
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -210,13 +214,12 @@ class Sender:
             auto_decompress=False,
         )
 
-    def _connector(self, scheme: str) -> aiohttp.TCPConnector:
+    def _connector(self, checked: CheckedResolver) -> aiohttp.TCPConnector:
         # The lanes bound the requests: time spent waiting for a turn must not count against an
         # endpoint's deadline, as waiting in the connector's own queue would.
         common: dict[str, Any] = {"limit": 0, "ssl": self._tls}
         if self._proxy is not None:
             return aiohttp.TCPConnector(**common)
-        checked = CheckedResolver(scheme, self._networks, self._resolve)
         return aiohttp.TCPConnector(
             resolver=checked,
             socket_factory=checked.open_socket,

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import pytest
@@ -244,6 +249,57 @@ async def test_a_name_over_http_has_addresses_in_named_networks_alone() -> None:
 async def test_a_name_without_addresses_is_an_error_of_the_resolver() -> None:
     with pytest.raises(socket.gaierror):
         await resolver().resolve("hooks.example.com", 443)
+
+
+@dataclass
+class HangingNames:
+    """A name server that does not answer until it is let go."""
+
+    asked: threading.Event = field(default_factory=threading.Event)
+    let_go: threading.Event = field(default_factory=threading.Event)
+    answered: list[str] = field(default_factory=list)
+
+    def __call__(self, host: str) -> list[str]:
+        self.asked.set()
+        self.let_go.wait(10)
+        self.answered.append(host)
+        return PUBLIC
+
+
+@pytest.fixture
+def hanging() -> Iterator[HangingNames]:
+    names = HangingNames()
+    yield names
+    names.let_go.set()
+
+
+async def test_lookups_that_hang_leave_the_loops_own_threads_to_others(
+    hanging: HangingNames,
+) -> None:
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    checked = CheckedResolver("https", (), hanging)
+    lookups = [asyncio.create_task(checked.resolve(f"{n}.example.com")) for n in range(4)]
+    async with asyncio.timeout(5):
+        await asyncio.to_thread(hanging.asked.wait, 5)
+        await asyncio.to_thread(int)
+    assert hanging.answered == []
+    hanging.let_go.set()
+    assert [len(found) for found in await asyncio.gather(*lookups)] == [len(PUBLIC)] * 4
+    await checked.close()
+
+
+def test_a_lookup_that_hangs_does_not_hold_up_the_end(hanging: HangingNames) -> None:
+    async def give_up() -> None:
+        checked = CheckedResolver("https", (), hanging)
+        lookup = asyncio.create_task(checked.resolve("hooks.example.com"))
+        await asyncio.to_thread(hanging.asked.wait, 5)
+        lookup.cancel()
+        with suppress(asyncio.CancelledError):
+            await lookup
+        await checked.close()
+
+    asyncio.run(give_up())
+    assert hanging.answered == []
 
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "a..example", ".example"])

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import os
 import socket
+import threading
 import time
 import zlib
 from datetime import timedelta
@@ -376,3 +377,17 @@ def test_what_can_be_no_proxy_is_refused_and_not_shown(proxy: str) -> None:
     with pytest.raises(ConfigurationError, match="REMIT_WEBHOOK_PROXY") as refusal:
         Sender.of(Settings(webhook_proxy=proxy), ManualClock())
     assert "5ec2e7" not in str(refusal.value)
+
+
+def test_the_end_does_not_wait_for_a_name_that_hangs() -> None:
+    let_go, answered = threading.Event(), threading.Event()
+
+    def hanging(_: str) -> list[str]:
+        let_go.wait(10)
+        answered.set()
+        return ["127.0.0.1"]
+
+    outcome = asyncio.run(post("http://hooks.example.com/hook", 0.1, resolve=hanging))
+    assert outcome.error == "timeout"
+    assert not answered.is_set()
+    let_go.set()
