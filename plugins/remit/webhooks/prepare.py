@@ -23,9 +23,6 @@ from remit.webhooks.urls import check_url
 
 log = logging.getLogger(__name__)
 
-MAX_KEY_BYTES = 2048
-"""DynamoDB's limit of a hash key. A key beyond it makes DynamoDB refuse the whole batch."""
-
 
 @dataclass(slots=True)
 class Ready:
@@ -140,17 +137,12 @@ class Preparer:
         counted = isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0
         seen = Seen(key, item["dueAt"], item.get("status"), attempts if counted else None)
         try:
-            webhook = read_record(item, self._settings.webhook_lifetime)
+            return seen, read_record(item, self._settings.webhook_lifetime)
         except Unsendable as error:
             done.append(self._set_aside(seen, Reason.UNREADABLE, error.reason))
         except Exception as error:
             log.exception("webhook=%r cannot be read", key)
             detail = f"it cannot be read: {type(error).__name__}"
-            done.append(self._set_aside(seen, Reason.UNREADABLE, detail))
-        else:
-            if webhook.event_id is None or len(webhook.event_id.encode()) <= MAX_KEY_BYTES:
-                return seen, webhook
-            detail = "eventID is longer than a key can be"
             done.append(self._set_aside(seen, Reason.UNREADABLE, detail))
         return None
 

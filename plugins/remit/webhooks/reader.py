@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,10 @@ from remit.aws.items import Item, decode_item
 from remit.aws.table import Table
 from remit.aws.tables import Tables
 from remit.aws.wire import Wire
-from remit.errors import StoreUnavailable
+from remit.errors import RecordRefused, StoreUnavailable
 from remit.queue import INDEX
+
+log = logging.getLogger(__name__)
 
 _BATCH = 100  # keys in one BatchGetItem
 _ROUNDS = 8  # in a row without a single key
@@ -77,11 +80,26 @@ class Reader:
         wanted = [table.key_values(key) for key in dict.fromkeys(keys)]
         batches = [wanted[at : at + _BATCH] for at in range(0, len(wanted), _BATCH)]
         found: dict[Any, Item] = {}
-        for items in await asyncio.gather(*(self._batch(table, batch) for batch in batches)):
+        for items in await asyncio.gather(*(self._accepted(table, batch) for batch in batches)):
             for item in items:
                 record = decode_item(item)
                 found[table.key_of(record)] = record
         return found
+
+    async def _accepted(
+        self, table: Table[Any], keys: list[dict[str, Any]]
+    ) -> list[dict[str, Any]]:
+        """The items of a batch. DynamoDB refuses it as a whole for one key that can be none: then
+        its halves are asked for, down to the keys that are refused alone and cannot exist."""
+        try:
+            return await self._batch(table, keys)
+        except RecordRefused as error:
+            if len(keys) == 1:
+                log.warning("%s has no key %.300r: %s", table.name, keys[0], error)
+                return []
+        half = len(keys) // 2
+        first = await self._accepted(table, keys[:half])
+        return first + await self._accepted(table, keys[half:])
 
     async def _batch(self, table: Table[Any], keys: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Keys that an answer leaves unprocessed (throttling, or more than 16 MB) are asked for

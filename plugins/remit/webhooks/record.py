@@ -25,6 +25,19 @@ _END_OF_TIME = (
 )  # seconds: the year 4147, of which all that is reckoned further is a time too
 
 
+MAX_KEY_BYTES = 2048
+"""DynamoDB's limit of a hash key. One key beyond a limit makes it refuse a whole batch of reads."""
+
+MAX_SORT_KEY_BYTES = 1024
+
+_LONGEST = {  # of what is a part of a key somewhere, in bytes
+    "id": MAX_KEY_BYTES,
+    "merchantID": MAX_KEY_BYTES,
+    "endpointID": MAX_SORT_KEY_BYTES,
+    "eventID": MAX_KEY_BYTES,
+}
+
+
 class Unsendable(RemitError):
     """A webhook that no attempt can help. `reason` is kept in its record."""
 
@@ -137,6 +150,8 @@ def _text(item: Mapping[str, Any], name: str) -> str:
         raise Unsendable(f"{name} holds characters that cannot be printed")
     if name == "id" and not value.isascii():
         raise Unsendable("id holds characters that no header can carry")
+    if name in _LONGEST and len(value.encode()) > _LONGEST[name]:
+        raise Unsendable(f"{name} is longer than a key can be ({_LONGEST[name]} bytes)")
     return value
 
 

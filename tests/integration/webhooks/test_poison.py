@@ -214,8 +214,13 @@ def test_the_unexpected_is_logged_with_the_id_and_counted(
 
 @pytest.mark.parametrize(
     "changes",
-    [{"payload": {"amount": b"\x00"}}, {"eventID": "e" * 2049}],
-    ids=["payload of bytes", "event id"],
+    [
+        {"payload": {"amount": b"\x00"}},
+        {"eventID": "e" * 2049},
+        {"endpointID": "e" * 1025},
+        {"endpointID": "\N{LATIN SMALL LETTER E WITH ACUTE}" * 513},
+    ],
+    ids=["payload of bytes", "event id", "endpoint id", "bytes of endpoint id"],
 )
 def test_what_reading_stumbles_over_is_set_aside(
     services: Services, receiver: Receiver, changes: dict[str, Any]
@@ -225,7 +230,41 @@ def test_what_reading_stumbles_over_is_set_aside(
     key = publish(services)
     assert one_try(services) == {"delivered": 1, "set_aside": 1}
     assert receiver.ids() == [key]
-    assert record(services, "poison")["reason"]
+    stored = record(services, "poison")
+    assert (stored["status"], stored["reasonCode"]) == ("failed", "unreadable")
+    assert stored["reason"]
+
+
+@pytest.mark.parametrize(
+    ("table", "changes"),
+    [("endpoints", {"endpointID": "odd"}), ("merchants", {"merchantID": "odd"})],
+)
+def test_a_key_that_dynamodb_refuses_costs_no_other_webhook_its_delivery(
+    services: Services,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    table: str,
+    changes: dict[str, Any],
+) -> None:
+    call, name = Wire.call, getattr(services.tables, table).name
+
+    async def call_or_refuse(wire: Wire, operation: str, request: Mapping[str, Any]) -> Any:
+        keys = request.get("RequestItems", {}).get(name, {}).get("Keys", [])
+        if any({"S": "odd"} in key.values() for key in keys):
+            raise RecordRefused("One or more parameter values were invalid")
+        return await call(wire, operation, request)
+
+    monkeypatch.setattr(Wire, "call", call_or_refuse)
+    others = {f"merchant-{number}" for number in range(2, 7)}
+    for merchant in others:
+        add_merchant(services, receiver.url(), id=merchant)
+    keys = {publish(services, n, merchant) for n, merchant in enumerate(sorted(others))}
+    add_merchant(services, receiver.url())
+    add_poison(services, receiver, **changes)
+    assert one_try(services) == {"delivered": 5, "set_aside": 1}
+    assert set(receiver.ids()) == keys
+    assert f"{name} has no key" in caplog.text
 
 
 @pytest.mark.parametrize("secret", [b"\x01\x02", {"kms": "AQID"}, 7_654_321], ids=str)

@@ -36,3 +36,21 @@ def test_without_one_that_is_a_time_it_is_a_lifetime_after_its_creation(expires_
 def test_a_creation_that_no_time_can_be_reckoned_from_makes_it_unsendable(created_at: Any) -> None:
     with pytest.raises(Unsendable, match="createdAt"):
         expiry_of(expiresAt=None, createdAt=created_at)
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("id", 2048), ("merchantID", 2048), ("endpointID", 1024), ("eventID", 2048)]
+)
+def test_what_is_too_long_for_a_key_makes_it_unsendable(name: str, limit: int) -> None:
+    record = {
+        "id": "wh-1",
+        "merchantID": "merchant-1",
+        "endpointID": "ep-1",
+        "eventType": "payment.succeeded",
+        "eventID": "evt-1",
+        "status": "pending",
+        "createdAt": "2026-11-23T12:00:00Z",
+    }
+    read_record({**record, name: "x" * limit}, timedelta(hours=24))
+    with pytest.raises(Unsendable, match=f"{name} is longer than a key can be"):
+        read_record({**record, name: "x" * (limit + 1)}, timedelta(hours=24))
