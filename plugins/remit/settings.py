@@ -113,7 +113,12 @@ class Settings:
     webhook_lease: timedelta = _setting(
         "REMIT_WEBHOOK_LEASE_SECONDS",
         timedelta(seconds=60),
-        "longer than the timeout: after so long another deliverer takes a webhook over",
+        "then another deliverer takes a webhook over; at least the timeout and two margins",
+    )
+    webhook_lease_margin: timedelta = _setting(
+        "REMIT_WEBHOOK_LEASE_MARGIN_SECONDS",
+        timedelta(seconds=10),
+        "a lease has it twice: before an attempt, for its turn, and after it, for its record",
     )
     webhook_backoff: timedelta = _setting(
         "REMIT_WEBHOOK_BACKOFF_SECONDS",
@@ -176,10 +181,14 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        if self.webhook_lease <= self.webhook_timeout:
+        # The margin after an attempt alone would leave no moment at which one may begin.
+        shortest = self.webhook_timeout + 2 * self.webhook_lease_margin
+        if (lease := self.webhook_lease) < shortest:
             raise ConfigurationError(
-                "REMIT_WEBHOOK_LEASE_SECONDS must be longer than REMIT_WEBHOOK_TIMEOUT_SECONDS, "
-                "or a webhook could be delivered by two workers at once"
+                f"REMIT_WEBHOOK_LEASE_SECONDS is {lease.total_seconds():g}: it must be at least "
+                f"{shortest.total_seconds():g}, REMIT_WEBHOOK_TIMEOUT_SECONDS and twice "
+                "REMIT_WEBHOOK_LEASE_MARGIN_SECONDS, or a webhook would be delivered by two "
+                "workers at once, or by none"
             )
         if not timedelta() < self.link_lifetime <= timedelta(days=7):
             raise ConfigurationError("REMIT_LINK_SECONDS must be between 1 and 604800 (7 days)")

@@ -28,6 +28,7 @@ def short_lease_services(endpoint: str, *, grace: float = 0.3) -> Services:
         webhook_networks="127.0.0.0/8",
         webhook_timeout=timedelta(seconds=2),
         webhook_lease=timedelta(seconds=3),
+        webhook_lease_margin=timedelta(seconds=0.25),
         grace=timedelta(seconds=grace),
     )
     return Services(settings, aws_at(endpoint))

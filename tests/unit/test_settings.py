@@ -42,10 +42,19 @@ def test_variables_are_read_in_their_units() -> None:
         ("REMIT_LINK_SECONDS", "1e999"),
         ("REMIT_REJECTS_WHOLE", "perhaps"),
         ("REMIT_MAX_SLICES", "1001"),
-        ("REMIT_WEBHOOK_LEASE_SECONDS", "15"),
+        ("REMIT_WEBHOOK_LEASE_SECONDS", "34.9"),
         ("REMIT_WEBHOOK_SECRET_OVERLAP_SECONDS", "604801"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name(variable: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=variable):
         Settings.from_environment({variable: value})
+
+
+def test_a_lease_has_room_for_an_attempt_its_turn_before_and_its_outcome_after_it() -> None:
+    lease, timeout, margin = (timedelta(seconds=n) for n in (27, 7, 10))
+    Settings(webhook_lease=lease, webhook_timeout=timeout, webhook_lease_margin=margin)
+    for change in ({"webhook_timeout": timeout * 1.01}, {"webhook_lease_margin": margin * 1.01}):
+        values = {"webhook_lease": lease, "webhook_timeout": timeout, **change}
+        with pytest.raises(ConfigurationError, match=r"is 27: it must be at least 27\.\d+, "):
+            Settings(**values)

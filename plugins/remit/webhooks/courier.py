@@ -31,7 +31,6 @@ _TOGETHER = 50  # outcomes: each is two actions of a transaction
 _LATELY_SECONDS = 2.0  # an index lags behind by less than one
 _MOST_REMEMBERED = 10_000
 _PATIENCE_SECONDS = 0.03  # that an outcome waits for others
-_RECORDING = timedelta(seconds=5)  # of a lease: outcomes are late when DynamoDB ails
 
 
 class Post(Protocol):
@@ -108,8 +107,9 @@ class Courier:
         self._health = health
         self._random = rand
         self._keeps = keeps
-        spare = settings.webhook_lease - settings.webhook_timeout
-        self._latest_start = spare - min(spare / 4, _RECORDING)
+        # An outcome is late when DynamoDB ails, and the one who takes over has a clock of its own.
+        attempt = settings.webhook_timeout + settings.webhook_lease_margin
+        self._latest_start = settings.webhook_lease - attempt
         self._times = Times(settings.webhook_lease, settings.webhook_retention)
         self._lanes: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._outcomes: list[tuple[Open, Move]] = []
