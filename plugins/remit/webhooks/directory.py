@@ -11,7 +11,7 @@ from typing import Protocol
 
 from remit.aws.items import Item
 from remit.clock import Clock
-from remit.errors import InvalidRequest, SecretUnreadable
+from remit.errors import InvalidRequest, SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
 from remit.webhooks.backoff import RetrySchedule
 from remit.webhooks.endpoint import (
@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 
 FRESH = timedelta(seconds=10)
 """How long an endpoint is believed to be as it was read: a change counts after that."""
+
+MOMENT = timedelta(seconds=1)
+"""How long it is believed that KMS cannot be reached."""
 
 MOST_KNOWN = 5_000
 """Endpoints that are remembered: a few kilobytes each."""
@@ -55,9 +58,11 @@ class HealthRecords(Protocol):
 class Known:
     """An endpoint with what its deliveries need.
 
-    `fault` says why none can be made for the time being (a secret that cannot be opened), `refused`
-    why none can be made at all to this URL. `is_there` is false for a merchant's default endpoint
-    without a `webhookURL`: only records of the platform's own, with a URL each, can go there.
+    `fault` says why none can be made for the time being (a secret that cannot be opened, a record
+    that cannot be read), and `passing` that the fault is neither the record's nor the deployment's,
+    but an outage. `refused` says why none can be made at all to this URL. `is_there` is false for a
+    merchant's default endpoint without a `webhookURL`: only records of the platform's own, with a
+    URL each, can go there.
     """
 
     key: EndpointKey
@@ -70,6 +75,7 @@ class Known:
     secret_ids: tuple[str, ...]
     is_there: bool = True
     fault: str | None = None
+    passing: bool = False
     refused: str | None = None
 
 
@@ -94,7 +100,8 @@ class Directory:
         self._reported: set[EndpointKey] = set()
 
     async def load(self, keys: Iterable[EndpointKey]) -> None:
-        """Read those that are not known, or not freshly.
+        """Read those that are not known, or not freshly. Whatever is wrong with one is a fault of
+        that one.
 
         Raises:
             StoreUnavailable: they could not be read.
@@ -115,8 +122,10 @@ class Directory:
         # On a thread: to open a secret may take a request to KMS.
         known = await asyncio.to_thread(self._all_known, old, records, merchants, now)
         self._known |= known
-        self._read_at |= dict.fromkeys(old, now)
         for key in old:
+            found = known[key]
+            passing = found is not None and found.passing
+            self._read_at[key] = now - FRESH + MOMENT if passing else now
             self._health.load(key, records.get(key, {}))
 
     def find(self, key: EndpointKey) -> Known | None:
@@ -138,12 +147,18 @@ class Directory:
         merchants: Mapping[str, Item],
         now: datetime,
     ) -> dict[EndpointKey, Known | None]:
-        return {
-            key: self._of_merchant(key, merchants.get(key[0]), records.get(key, {}), now)
-            if key[1] == DEFAULT_ENDPOINT
-            else self._of_record(key, records.get(key), now)
-            for key in keys
-        }
+        known: dict[EndpointKey, Known | None] = {}
+        for key in keys:
+            record = records.get(key)
+            try:
+                if key[1] == DEFAULT_ENDPOINT:
+                    known[key] = self._of_merchant(key, merchants.get(key[0]), record or {}, now)
+                else:
+                    known[key] = self._of_record(key, record, now)
+            except Exception as error:  # noqa: BLE001 - told without its words: they may quote a secret
+                fault = f"it cannot be read: {type(error).__name__}"
+                known[key] = self._known_of(key, Endpoint(key[1], key[0], "", ()), now, fault)
+        return known
 
     def _of_merchant(
         self, key: EndpointKey, merchant: Item | None, settings: Item, now: datetime
@@ -177,27 +192,42 @@ class Directory:
         is_there: bool = True,
     ) -> Known:
         signing_keys: tuple[SigningKey, ...] = ()
+        fault, passing = endpoint.fault or fault, False
         try:
-            signing_keys = tuple(
-                SigningKey.of(self._vault.open(secret.sealed))
-                for secret in endpoint.live_secrets(now)
-            )
+            if endpoint.fault is None:
+                signing_keys = tuple(
+                    SigningKey.of(self._vault.open(secret.sealed))
+                    for secret in endpoint.live_secrets(now)
+                )
         except SecretUnreadable as error:
             fault = str(error)
-        if fault is not None:
-            self._report(key, fault)
+        except StoreUnavailable as error:
+            fault, passing = str(error), True
+        known = self._known_of(key, endpoint, now, fault)
+        return replace(
+            known,
+            signing_keys=signing_keys,
+            secret_ids=tuple(secret.id for secret in endpoint.live_secrets(now)),
+            passing=passing,
+            is_there=is_there,
+            refused=self._refused(endpoint.url) if is_there else None,
+        )
+
+    def _known_of(
+        self, key: EndpointKey, endpoint: Endpoint, now: datetime, fault: str | None
+    ) -> Known:
+        """An endpoint without what it is signed with. Its fault is told."""
+        self._report(key, fault)
         burst = RetrySchedule(first=self._settings.webhook_backoff)
         return Known(
             key,
             endpoint,
-            signing_keys,
+            signing_keys=(),
             schedule=replace(burst, waits=endpoint.schedule),
             read_at=now,
             burst=burst,
-            secret_ids=tuple(secret.id for secret in endpoint.live_secrets(now)),
-            is_there=is_there,
+            secret_ids=(),
             fault=fault,
-            refused=self._refused(endpoint.url) if is_there else None,
         )
 
     def _refused(self, url: str) -> str | None:
@@ -207,9 +237,11 @@ class Directory:
             return str(error)
         return None
 
-    def _report(self, key: EndpointKey, fault: str) -> None:
-        """Once: many webhooks wait for the same secret."""
-        if key not in self._reported:
+    def _report(self, key: EndpointKey, fault: str | None) -> None:
+        """Once as long as it lasts: many webhooks wait for the same secret."""
+        if fault is None:
+            self._reported.discard(key)
+        elif key not in self._reported:
             self._reported.add(key)
             log.error(
                 "merchant=%s endpoint=%s: %s; its webhooks wait until that is mended", *key, fault

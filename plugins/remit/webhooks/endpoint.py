@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from remit.aws.items import Item
@@ -81,6 +82,8 @@ class Endpoint:
     updated_at: datetime | None = None
     """Of its settings and secrets, not of its health."""
     health: EndpointHealth = EndpointHealth()
+    fault: str | None = None
+    """What of its record cannot be read: nothing is sent until it is mended."""
 
     @property
     def enabled(self) -> bool:
@@ -98,7 +101,7 @@ class Endpoint:
 
 def endpoints_in(merchant: Item | None, records: Iterable[Item]) -> list[Endpoint]:
     """A merchant's endpoints, `default` first, from its record in `Merchants` and those in
-    `WebhookEndpoints`."""
+    `WebhookEndpoints`. One whose record is malformed is among them, with its `fault`."""
     by_id = {str(record["id"]): record for record in records}
     default = default_endpoint(merchant or {}, by_id.pop(DEFAULT_ENDPOINT, {}))
     rest = [endpoint_in(record) for record in by_id.values() if isinstance(record.get("url"), str)]
@@ -125,20 +128,24 @@ def default_endpoint(merchant: Item, settings: Item) -> Endpoint | None:
 
 
 def endpoint_in(record: Item) -> Endpoint:
-    """An endpoint from its record in `WebhookEndpoints`."""
-    used = record.get("secretsUsed")
-    last_uses = used if isinstance(used, Mapping) else {}
+    """An endpoint from its record in `WebhookEndpoints`, which may hold anything.
+
+    What cannot be read is taken as if it were not set. Of a filter, a schedule and the secrets that
+    is a fault: webhooks are made for the endpoint, and wait.
+    """
+    events, schedule, secrets = _events_in(record), _schedule_in(record), _secrets_in(record)
+    disabled = record.get("disabledReason")
     return Endpoint(
         id=str(record["id"]),
         merchant_id=str(record["merchantID"]),
         url=str(record["url"]),
-        secrets=tuple(_secret_in(secret, last_uses) for secret in record.get("secrets", ())),
-        events=tuple(record.get("events") or ("*",)),
+        secrets=secrets or (),
+        events=events or ("*",),
         description=str(record.get("description", "")),
-        disabled_reason=record.get("disabledReason"),
-        rate=record.get("rate"),
-        concurrency=record.get("concurrency"),
-        schedule=tuple(timedelta(seconds=int(wait)) for wait in record.get("schedule", ())),
+        disabled_reason=None if disabled is None else str(disabled),
+        rate=_count_in(record, "rate"),
+        concurrency=_count_in(record, "concurrency"),
+        schedule=schedule or (),
         disabled_at=_instant_in(record, "disabledAt"),
         created_at=_instant_in(record, "createdAt"),
         updated_at=_instant_in(record, "updatedAt"),
@@ -147,6 +154,7 @@ def endpoint_in(record: Item) -> Endpoint:
             last_success_at=_instant_in(record, "lastSuccessAt"),
             breaker_open_until=_instant_in(record, "breakerOpenUntil"),
         ),
+        fault=_fault(events=events, schedule=schedule, secrets=secrets),
     )
 
 
@@ -156,11 +164,71 @@ def has_unreadable_secret(merchant: Item) -> bool:
     return secret is not None and not isinstance(secret, str)
 
 
+_RIGHT = {
+    "events": "a list of texts",
+    "schedule": "a list of seconds, each from 1 to 10^9",
+    "secrets": "a list of id, sealed and, but for the last one, expiresAt",
+}
+_LONGEST_WAIT = 10**9  # seconds: thirty years, of which an instant can be reckoned
+
+
+def _fault(**read: object) -> str | None:
+    """What is wrong with attributes of which None was read. It shows no value: it may be secret."""
+    wrong = (f"{name} is not {_RIGHT[name]}" for name, value in read.items() if value is None)
+    return "; ".join(wrong) or None
+
+
+def _count_in(record: Item, name: str) -> int | None:
+    """A whole number of 1 or more; anything else counts as not set."""
+    value = record.get(name)
+    return value if type(value) is int and value >= 1 else None
+
+
+def _events_in(record: Item) -> tuple[str, ...] | None:
+    events = record.get("events")
+    match events:
+        case None:
+            return ("*",)
+        case list() | tuple() | frozenset() if all(isinstance(one, str) for one in events):
+            return tuple(sorted(events) if isinstance(events, frozenset) else events) or ("*",)
+        case _:
+            return None
+
+
+def _schedule_in(record: Item) -> tuple[timedelta, ...] | None:
+    waits = record.get("schedule")
+    if waits is None:
+        return ()
+    if not isinstance(waits, list | tuple) or not all(_is_wait(wait) for wait in waits):
+        return None
+    return tuple(timedelta(seconds=int(wait)) for wait in waits)
+
+
+def _is_wait(value: Any) -> bool:
+    is_number = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    return is_number and 1 <= value <= _LONGEST_WAIT
+
+
+def _secrets_in(record: Item) -> tuple[Secret, ...] | None:
+    secrets, used = record.get("secrets"), record.get("secretsUsed")
+    if secrets is None:
+        return ()
+    if not isinstance(secrets, list | tuple):
+        return None
+    try:
+        return tuple(_secret_in(one, used if isinstance(used, Mapping) else {}) for one in secrets)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
 def _secret_in(record: Mapping[str, Any], last_uses: Mapping[str, Any]) -> Secret:
-    expires_at = record.get("expiresAt")
+    """Raises KeyError, TypeError, ValueError or AttributeError if it is none."""
+    expires_at, sealed = record.get("expiresAt"), record["sealed"]
+    if not isinstance(sealed, str):
+        raise TypeError("sealed is not text")
     return Secret(
         id=str(record["id"]),
-        sealed=str(record["sealed"]),
+        sealed=sealed,
         expires_at=None if expires_at is None else parse_instant(str(expires_at)),
         created_at=_instant_in(record, "createdAt"),
         last_used_at=_instant_in(last_uses, str(record["id"])),

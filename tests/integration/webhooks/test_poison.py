@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from tests.support.webhooks import (
     Answer,
     Received,
     Receiver,
+    add_endpoint,
     add_merchant,
     publish,
     queued_webhook,
@@ -289,6 +291,46 @@ def test_a_secret_that_is_not_text_lets_webhooks_wait_until_it_is(
     clock.advance(60)
     add_merchant(services, receiver.url(), webhookSecret=SECRET)
     assert one_try(services) == {"delivered": 3}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secrets": [{"id": "s-1"}]},
+        {"secrets": [{"id": "s-1", "sealed": SECRET, "expiresAt": "soon"}]},
+        {"schedule": [None]},
+        {"events": 5},
+    ],
+    ids=str,
+)
+def test_webhooks_of_an_endpoint_whose_record_is_malformed_wait_until_it_is_mended(
+    services: Services,
+    receiver: Receiver,
+    clock: ManualClock,
+    changes: dict[str, Any],
+) -> None:
+    well = {"url": receiver.url("/odd"), "secrets": [{"id": "s-1", "sealed": SECRET}]}
+    add_endpoint(services, "ep-1", **{**well, **changes})
+    add_merchant(services, receiver.url(), id="merchant-2")
+    odd, fine = publish(services, 1), publish(services, 2, "merchant-2")
+    assert one_try(services) == {"delivered": 1, "deferred": 1}
+    assert receiver.ids() == [fine]
+    clock.advance(60)
+    add_endpoint(services, "ep-1", **well)
+    assert one_try(services) == {"delivered": 1}
+    assert receiver.ids() == [fine, odd]
+
+
+@pytest.mark.parametrize("value", [0, -1, "5", Decimal("1.5"), None], ids=repr)
+def test_numbers_of_an_endpoint_that_are_no_counts_hold_nothing_up(
+    services: Services, receiver: Receiver, value: Any
+) -> None:
+    add_merchant(services, receiver.url())
+    settings = {"merchantID": "merchant-1", "id": "default", "rate": value, "concurrency": value}
+    services.tables.endpoints.put(settings)
+    key = publish(services)
+    assert one_try(services) == {"delivered": 1}
+    assert receiver.ids() == [key]
 
 
 def test_the_wait_for_a_secret_grows_up_to_an_hour_and_ends_with_the_webhook(

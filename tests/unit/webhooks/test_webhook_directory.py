@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import remit.webhooks.directory
-from remit.errors import SecretUnreadable
+from remit.errors import SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
-from remit.webhooks.directory import FRESH, Directory, EndpointKey, Known
+from remit.webhooks.directory import FRESH, MOMENT, Directory, EndpointKey, Known
 from tests.support.clock import ManualClock
 from tests.support.webhooks import SECRET
 
@@ -61,7 +61,14 @@ class Health:
 class Vault:
     """Opens what is not broken."""
 
+    def __init__(self) -> None:
+        self.reachable = True
+
     def open(self, sealed: str) -> str:
+        if sealed == "far" and not self.reachable:
+            raise StoreUnavailable("KMS is out of reach")
+        if sealed == "peculiar":
+            raise RuntimeError("s3cret")
         if sealed == "broken":
             raise SecretUnreadable("no key opens it")
         return sealed
@@ -83,8 +90,13 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def directory(records: Records, clock: ManualClock, health: Health) -> Directory:
-    return Directory(records, SETTINGS, clock, Vault(), health)  # type: ignore[arg-type]
+def vault() -> Vault:
+    return Vault()
+
+
+@pytest.fixture
+def directory(records: Records, clock: ManualClock, health: Health, vault: Vault) -> Directory:
+    return Directory(records, SETTINGS, clock, vault, health)  # type: ignore[arg-type]
 
 
 async def found(directory: Directory, key: EndpointKey = KEY) -> Known:
@@ -183,6 +195,67 @@ async def test_a_secret_that_cannot_be_opened_is_a_fault_that_is_told_once(
         assert "no key opens it" in ((await found(directory)).fault or "")
         clock.advance(FRESH.total_seconds())
     assert len(caplog.records) == 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"secrets": [{"id": "s-1"}]},
+        {"secrets": [{"id": "s-1", "sealed": SECRET, "expiresAt": "soon"}]},
+        {"secrets": [{"id": "s-1", "sealed": "peculiar"}]},
+        {"schedule": [None]},
+        {"events": 5},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("key", [KEY, DEFAULT], ids=["own", "default"])
+async def test_what_is_wrong_with_a_record_is_a_fault_of_that_endpoint_alone(
+    directory: Directory,
+    records: Records,
+    caplog: pytest.LogCaptureFixture,
+    key: EndpointKey,
+    changes: dict[str, Any],
+) -> None:
+    other = ("merchant-1", "ep-2")
+    records.add(key, **changes)
+    records.add(other)
+    await directory.load([key, other])
+    odd, fine = directory.find(key), directory.find(other)
+    assert odd is not None
+    assert odd.fault
+    assert fine is not None
+    assert fine.fault is None
+    assert fine.signing_keys
+    (logged,) = caplog.messages
+    assert f"merchant={key[0]} endpoint={key[1]}: " in logged
+    assert SECRET not in logged
+    assert "s3cret" not in caplog.text
+
+
+async def test_an_outage_of_kms_is_a_fault_for_a_moment_of_what_needs_it(
+    directory: Directory, records: Records, clock: ManualClock, vault: Vault
+) -> None:
+    other = ("merchant-1", "ep-2")
+    records.add(secrets=[{"id": "s-1", "sealed": "far"}])
+    records.add(other)
+    vault.reachable = False
+    await directory.load([KEY, other])
+    assert (await found(directory)).fault == "KMS is out of reach"
+    assert (await found(directory, other)).fault is None
+    vault.reachable = True
+    clock.advance(MOMENT.total_seconds())
+    known = await found(directory)
+    assert (known.fault, len(known.signing_keys)) == (None, 1)
+
+
+async def test_a_fault_that_comes_back_is_told_again(
+    directory: Directory, records: Records, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    for events in (5, ["*"], 5):
+        records.add(events=events)
+        await found(directory)
+        clock.advance(FRESH.total_seconds())
+    assert len(caplog.records) == 2
 
 
 async def test_its_own_schedule_is_used_and_remits_says_how_long_a_task_waits(

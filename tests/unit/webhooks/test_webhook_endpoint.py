@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -72,3 +73,57 @@ def test_filters(pattern: str, type_: str, wanted: bool) -> None:
 )
 def test_what_is_no_pattern(text: str) -> None:
     assert EVENT_PATTERN.fullmatch(text) is None
+
+
+@pytest.mark.parametrize("value", [0, -1, "5", Decimal("1.5"), True, None, [5]], ids=repr)
+def test_a_rate_and_a_concurrency_that_are_no_counts_count_as_not_set(value: Any) -> None:
+    (endpoint,) = endpoints_in(None, [record(rate=value, concurrency=value)])
+    assert (endpoint.rate, endpoint.concurrency, endpoint.fault) == (None, None, None)
+
+
+MALFORMED: list[dict[str, Any]] = [
+    {"secrets": [{"id": "s-1"}]},
+    {"secrets": [{"sealed": "s3cret"}]},
+    {"secrets": [{"id": "s-1", "sealed": b"s3cret"}]},
+    {"secrets": [{"id": "s-1", "sealed": "s3cret", "expiresAt": "soon"}]},
+    {"secrets": ["s3cret"]},
+    {"secrets": "s3cret"},
+    {"schedule": [None]},
+    {"schedule": [5, "60"]},
+    {"schedule": [0]},
+    {"schedule": [10**12]},
+    {"schedule": 5},
+    {"events": 5},
+    {"events": [5]},
+    {"events": "payment.*"},
+]
+
+
+@pytest.mark.parametrize("changes", MALFORMED, ids=repr)
+def test_an_endpoint_whose_record_is_malformed_gets_every_event_and_says_what_is_wrong(
+    changes: dict[str, Any],
+) -> None:
+    ((name, _),) = changes.items()
+    odd, fine = endpoints_in(None, [record(**changes), record(id="ep-2")])
+    assert odd.wants("payment.succeeded")
+    assert odd.fault is not None
+    assert odd.fault.startswith(f"{name} is not a list of ")
+    assert "s3cret" not in odd.fault
+    assert fine.fault is None
+
+
+def test_a_malformed_default_record_leaves_the_default_endpoint_there() -> None:
+    settings = {"merchantID": "m", "id": "default", "schedule": [None], "disabledReason": 5}
+    (endpoint,) = endpoints_in(MERCHANT, [settings])
+    assert (endpoint.url, endpoint.disabled_reason) == ("https://x", "5")
+    assert endpoint.fault
+
+
+@pytest.mark.parametrize(
+    ("events", "read"),
+    [(None, ("*",)), ([], ("*",)), (frozenset({"b.*", "a.*"}), ("a.*", "b.*"))],
+    ids=repr,
+)
+def test_filters_as_they_may_be_stored(events: Any, read: tuple[str, ...]) -> None:
+    (endpoint,) = endpoints_in(None, [record(events=events)])
+    assert (endpoint.events, endpoint.fault) == (read, None)
