@@ -138,9 +138,9 @@ class Settings:
         "",
         "CIDRs, by commas, that webhooks may go to though they are not public, by http:// too",
     )
-    webhook_proxy: str = _setting(
+    # A secret: the URL may hold the proxy's password.
+    webhook_proxy: str = _secret(
         "REMIT_WEBHOOK_PROXY",
-        "",
         "URL of a proxy for all webhooks, which then has to refuse private addresses itself",
     )
     webhook_concurrency: int = _setting(

@@ -31,6 +31,15 @@ def test_variables_are_read_in_their_units() -> None:
 
 
 @pytest.mark.parametrize(
+    "variable", ["REMIT_WEBHOOK_PROXY", "REMIT_WEBHOOK_SIGNING_KEY", "REMIT_SECRET_KEYS"]
+)
+def test_what_may_hold_a_password_or_a_key_is_not_shown(variable: str) -> None:
+    settings = Settings.from_environment({variable: "http://remit:hunter2@proxy.internal:3128"})
+    assert settings != Settings()
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("REMIT_POLL_CHUNK", "many"),
