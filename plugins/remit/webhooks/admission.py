@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from remit.clock import Clock, format_instant
 from remit.webhooks import moves
-from remit.webhooks.courier import Courier, Open
+from remit.webhooks.courier import Courier, Open, goes_to_its_endpoint
 from remit.webhooks.feed import Feed
-from remit.webhooks.health import Defer, EndpointKey, HealthBook, Probe
+from remit.webhooks.health import ADMIT, Admit, Defer, EndpointKey, HealthBook, Probe
 from remit.webhooks.lanes import Lane, Parked
 from remit.webhooks.moves import Move, Result
 from remit.webhooks.prepare import Ready
@@ -58,7 +60,7 @@ class Admission:
     def admits(self, ready: Ready, done: list[Move]) -> bool:
         """Whether there is a place for it now; if not, it is parked, left or put off."""
         lane, now = self._courier.lane(ready), self._clock()
-        admission = self._health.admission(ready.known.key, now)
+        admission = self._admission_of(ready, now)
         if isinstance(admission, Defer):
             done.append(moves.defer(ready.seen, admission.until))
             return False
@@ -73,6 +75,11 @@ class Admission:
         else:
             self._leave_or_put_off(ready, lane, done)
         return False
+
+    def _admission_of(self, ready: Ready, now: datetime) -> Admit | Probe | Defer:
+        if not goes_to_its_endpoint(ready):
+            return ADMIT  # it would be no probe: its outcome tells nothing about the endpoint
+        return self._health.admission(ready.known.key, now)
 
     def _may_begin(self, lane: Lane[Open, Ready]) -> bool:
         """Endpoints that have not answered yet never have all the places, and those that hang leave
@@ -106,7 +113,9 @@ class Admission:
 
     def _still_may(self, ready: Ready, done: list[Move]) -> bool:
         """Whether the breaker has not opened since it was parked."""
-        until = None if ready.probes else self._health.shut_until(ready.known.key, self._clock())
+        if ready.probes or not goes_to_its_endpoint(ready):
+            return True
+        until = self._health.shut_until(ready.known.key, self._clock())
         if until is not None:
             done.append(moves.defer(ready.seen, until))
         return until is None

@@ -190,7 +190,9 @@ class Courier:
 
     def _shut_until(self, ready: Ready, now: datetime) -> datetime | None:
         """Whether its endpoint has been found to fail since it was claimed."""
-        return None if ready.probes else self._health.shut_until(ready.known.key, now)
+        if ready.probes or not goes_to_its_endpoint(ready):
+            return None
+        return self._health.shut_until(ready.known.key, now)
 
     async def _post(self, opened: Open, now: datetime) -> Outcome:
         ready = opened.ready
@@ -223,9 +225,10 @@ class Courier:
             random=self._random(),
         )
         opened.next_attempt = decision.next_attempt
-        self._health.record(known.key, outcome.status, now, known.secret_ids)
-        if action_for(outcome.status) is Action.DISABLE:
-            self._health.gone(known.key)
+        if goes_to_its_endpoint(opened.ready):
+            self._health.record(known.key, outcome.status, now, known.secret_ids)
+            if action_for(outcome.status) is Action.DISABLE:
+                self._health.gone(known.key)
         _log(opened, outcome, decision)
         opened.keeps = self._keeps_until(opened, decision, now) and self.kept.reserve(known.key)
         move = moves.outcome(
@@ -309,6 +312,12 @@ class Courier:
         if len(self._lately) >= _MOST_REMEMBERED:
             del self._lately[next(iter(self._lately))]
         self._lately[key] = asyncio.get_running_loop().time()
+
+
+def goes_to_its_endpoint(ready: Ready) -> bool:
+    """Whether an attempt tells how its endpoint is. A record of the platform's own goes where it
+    says, which may be elsewhere: what its URL answers is nothing to the merchant's endpoint."""
+    return ready.url == ready.known.endpoint.url
 
 
 def _spawn(work: Coroutine[Any, Any, None], tasks: set[asyncio.Task[None]]) -> None:
