@@ -2,17 +2,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from remit.airflow import deliveries
+from remit.errors import StoreUnavailable
 from remit.queue import SHARDS
 from remit.services import Services
+from remit.stop import Stop
 from remit.webhooks import verify
+from remit.webhooks.chunk import DeliveryPending
 from remit.webhooks.replay_filter import ReplayFilter
 from remit.webhooks.replay_job import find_replay, request_replay
 from tests.support.airflow import AIRFLOW_WARNINGS, RunDag
+from tests.support.clock import ManualClock
 from tests.support.webhooks import SECRET, Answer, Receiver, add_merchant, foreign_webhook, publish
 
 pytestmark = AIRFLOW_WARNINGS
@@ -104,3 +109,61 @@ def test_the_survey_goes_on_with_replays(run_dag: RunDag, airflow_services: Serv
             run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, minute, tzinfo=UTC))
     assert receiver.ids() == [key, key]
     assert find_replay(services, "merchant-1", asked["id"])["replayed"] == 1
+
+
+class States(dict[str, Any]):
+    """What a task keeps for its next try, as Airflow's store does."""
+
+    def set(self, key: str, value: Any) -> None:
+        self[key] = value
+
+    def delete(self, key: str) -> None:
+        self.pop(key, None)
+
+
+def test_what_a_task_holds_is_delivered_though_the_events_cannot_be_read(
+    services: Services,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def ailing(*_: object) -> int:
+        raise StoreUnavailable("Events does not answer")
+
+    monkeypatch.setattr(deliveries, "services", lambda: services)
+    states = States()
+    context = {
+        "task_state_store": states,
+        "ti": SimpleNamespace(try_number=1, max_tries=4),
+    }
+    with Receiver(lambda _, times: Answer(500 if times == 1 else 200)).running() as receiver:
+        add_merchant(services, receiver.url())
+        key = publish(services)
+        with pytest.raises(DeliveryPending):
+            deliveries.deliver_chunk(context, range(SHARDS))
+        assert states
+        clock.advance(5)
+        monkeypatch.setattr(deliveries, "fan_out", ailing)
+        assert deliveries.deliver_chunk(context, range(SHARDS)) == {"delivered": 1}
+    assert receiver.ids() == [key, key]
+    assert states == {}
+    assert "events wait: Events does not answer" in caplog.text
+
+
+def test_a_survey_that_is_asked_to_stop_while_it_adopts_tells_its_replays(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stops: list[bool] = []
+
+    def adopt(_: Services, stop: Stop) -> None:
+        stop.request()
+
+    def run_replays(_: Services, stop: Stop, seconds: float) -> None:
+        stops.append(stop.requested)
+
+    monkeypatch.setattr(deliveries, "services", lambda: services)
+    monkeypatch.setattr(deliveries, "adopt", adopt)
+    monkeypatch.setattr(deliveries, "run_replays", run_replays)
+    run = SimpleNamespace(logical_date=datetime(2026, 11, 23, 12, 10, tzinfo=UTC))
+    assert deliveries.survey_backlog({"dag_run": run}, 10) == []
+    assert stops == [True]

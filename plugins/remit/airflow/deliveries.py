@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remit.airflow.services import services
-from remit.errors import Interrupted
+from remit.errors import Interrupted, StoreUnavailable
 from remit.queue import SHARDS
 from remit.services import Services
-from remit.stop import stop_on_sigterm
+from remit.stop import Stop, stop_on_sigterm
 from remit.webhooks.adoption import adopt
 from remit.webhooks.chunk import Chunk, DeliveryPending
 from remit.webhooks.delivery import deliver
 from remit.webhooks.fanout import fan_out
 from remit.webhooks.replays import run_replays
+
+log = logging.getLogger(__name__)
 
 FAN_OUT = 500
 """Events that were written alone, and that one try makes webhooks of before it delivers."""
@@ -40,7 +43,7 @@ def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str
     last_try = task_instance.try_number > task_instance.max_tries
     resources = services()
     with stop_on_sigterm(resources.settings.grace) as stop:
-        fan_out(resources, stop, FAN_OUT)
+        _fan_out(resources, stop)
         saved = state.get(_STATE_KEY)
         report = deliver(
             resources,
@@ -68,12 +71,11 @@ def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[li
     """
     resources = services()
     logical_date = context["dag_run"].logical_date
-    if logical_date is not None and logical_date.minute % adoption_minutes == 0:
-        with stop_on_sigterm() as stop:
+    with stop_on_sigterm() as stop:
+        if logical_date is not None and logical_date.minute % adoption_minutes == 0:
             adopt(resources, stop)
-    groups = shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
-    if not groups:
-        with stop_on_sigterm() as stop:
+        groups = shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
+        if not groups:
             run_replays(resources, stop, seconds=REPLAY_SECONDS)
     return groups
 
@@ -82,6 +84,15 @@ def shard_groups(count: int) -> list[list[int]]:
     """All shards, dealt out to so many groups; none for a count below one."""
     groups = min(count, SHARDS)
     return [list(range(group, SHARDS, groups)) for group in range(max(groups, 0))]
+
+
+def _fan_out(resources: Services, stop: Stop) -> None:
+    """Whatever keeps events waiting, the webhooks that there are, and that this task holds, go
+    on."""
+    try:
+        fan_out(resources, stop, FAN_OUT)
+    except StoreUnavailable as error:
+        log.warning("events wait: %s", error)
 
 
 def _due(resources: Services) -> int:
