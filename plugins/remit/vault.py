@@ -22,7 +22,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from remit.clock import Clock, system_clock
-from remit.errors import ConfigurationError, SecretUnreadable
+from remit.errors import ConfigurationError, SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
 
 if TYPE_CHECKING:  # slow to import, and a deployment needs one of them
@@ -35,6 +35,10 @@ REMEMBERED = timedelta(minutes=5)
 a key was disabled counts after that."""
 
 MOST_REMEMBERED = 10_000
+
+OUTAGE = timedelta(seconds=5)
+"""After KMS could not be reached it is not asked to open anything for so long: many secrets that
+wait for its timeouts one after the other would hold up all who need no KMS."""
 
 _FERNET = "fernet:"
 _KMS = "kms:"
@@ -77,7 +81,7 @@ class Vault:
             ConfigurationError: a Fernet key is none.
         """
         fernet = _Fernets(settings.secret_keys)
-        kms = _Kms(settings.secret_kms_key, lambda: aws.client("kms"), _Remembered(clock))
+        kms = _Kms(settings.secret_kms_key, lambda: aws.client("kms"), _Remembered(clock), clock)
         current = _KMS if settings.secret_kms_key else _FERNET if fernet.can_seal else None
         return cls({_FERNET: fernet, _KMS: kms}, current)
 
@@ -177,8 +181,12 @@ def _fernet(key: str, place: int) -> Fernet:
 class _Kms:
     """A KMS key seals; whichever key sealed a secret opens it, if it still may be used."""
 
-    def __init__(self, key: str, client: Callable[[], Any], remembered: _Remembered) -> None:
+    def __init__(
+        self, key: str, client: Callable[[], Any], remembered: _Remembered, clock: Clock
+    ) -> None:
         self._key = key
+        self._clock = clock
+        self._out_until: datetime | None = None
         self._make_client = client
         self._made_client: Any = None
         self._lock = Lock()
@@ -190,7 +198,13 @@ class _Kms:
     def open(self, sealed: str) -> str:
         if (known := self._remembered.get(sealed)) is not None:
             return known
-        secret, _ = self._opened(sealed)
+        if self._out_until is not None and self._clock() < self._out_until:
+            raise StoreUnavailable("could not open a secret: KMS was out of reach a moment ago")
+        try:
+            secret, _ = self._opened(sealed)
+        except StoreUnavailable:
+            self._out_until = self._clock() + OUTAGE
+            raise
         self._remembered.put(sealed, secret)
         return secret
 

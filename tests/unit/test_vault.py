@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 import remit.vault
 from remit.errors import ConfigurationError, RemitError, SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
-from remit.vault import REMEMBERED, Vault
+from remit.vault import OUTAGE, REMEMBERED, Vault
 from tests.support.clock import ManualClock
 
 FIRST, SECOND, THIRD = (base64.urlsafe_b64encode(bytes([n]) * 32).decode() for n in (1, 2, 3))
@@ -232,7 +232,7 @@ def test_the_error_of_kms_says_whether_to_mend_or_to_wait(
         one.seal(SECRET)
     shows_nothing(str(refused.value))
     kms.fault = None
-    assert one.open(sealed) == SECRET
+    assert vault(kms_key="key", kms=kms).open(sealed) == SECRET
 
 
 def test_kms_opens_a_secret_once_in_some_minutes() -> None:
@@ -248,6 +248,22 @@ def test_kms_opens_a_secret_once_in_some_minutes() -> None:
     clock.advance(1)
     assert one.open(sealed) == SECRET
     assert kms.opened == 3
+
+
+def test_in_an_outage_kms_is_asked_once_in_some_seconds_and_what_is_remembered_is_opened() -> None:
+    kms, clock = FakeKms(), ManualClock()
+    one = vault(kms_key="key", kms=kms, clock=clock)
+    sealed, other = one.seal(SECRET), one.seal("another")
+    assert one.open(sealed) == SECRET
+    kms.fault = EndpointConnectionError(endpoint_url="https://kms")
+    with pytest.raises(StoreUnavailable):
+        one.open(other)
+    kms.fault = None
+    with pytest.raises(StoreUnavailable, match="a moment ago"):
+        one.open(other)
+    assert (one.open(sealed), kms.opened) == (SECRET, 1)
+    clock.advance(OUTAGE.total_seconds())
+    assert one.open(other) == "another"
 
 
 def test_once_forgotten_a_secret_needs_its_key_again() -> None:

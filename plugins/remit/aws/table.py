@@ -30,6 +30,7 @@ _NAME = re.compile(r"#(\w+)")
 _VALUE = re.compile(r":(\w+)")
 _BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
 _BATCH_GET_ROUNDS = 8  # so many in a row without a single key: with the waits, about six seconds
+_PAGE_TRIES = 3
 _FIRST_WAIT_SECONDS = 0.05
 TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
 _CONFLICT_TRIES = 5  # of a transaction that meets other writes: they are over in milliseconds
@@ -326,8 +327,7 @@ class Table(Generic[K]):
     def _pages(self, operation: str, request: dict[str, Any], limit: int | None) -> Iterator[Item]:
         count = 0
         while True:
-            with store_errors(f"{operation} {self.name}"):
-                answer = getattr(self.client, operation)(**request)
+            answer = self._page(operation, request)
             for item in answer["Items"]:
                 yield decode_item(item)
                 count += 1
@@ -336,6 +336,16 @@ class Table(Generic[K]):
             if "LastEvaluatedKey" not in answer:
                 return
             request = {**request, "ExclusiveStartKey": answer["LastEvaluatedKey"]}
+
+    def _page(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        """One page. botocore takes a body that is no JSON for an answer without members: it is
+        asked for again."""
+        for _ in range(_PAGE_TRIES):
+            with store_errors(f"{operation} {self.name}"):
+                answer: dict[str, Any] = getattr(self.client, operation)(**request)
+            if "Items" in answer:
+                return answer
+        raise StoreUnavailable(f"could not {operation} {self.name}: an answer is no page")
 
     def key_of(self, item: Mapping[str, Any]) -> K:
         """The key of a record."""
