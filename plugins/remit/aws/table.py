@@ -263,18 +263,18 @@ class Table(Generic[K]):
     ) -> tuple[list[Item], Item | None]:
         """One page of an index: those of `limit` records that the filter lets through, and the key
         that the next page starts after; None: there is no more."""
-        request: dict[str, Any] = {} if start is None else {"ExclusiveStartKey": encode_item(start)}
-        with store_errors(f"query {self.name}"):
-            answer = self.client.query(
-                **request,
-                TableName=self.name,
-                IndexName=index,
-                KeyConditionExpression=key_condition,
-                FilterExpression=filter,
-                ExpressionAttributeNames=_names(key_condition, filter),
-                Limit=limit,
-                **_bound(_values(values, key_condition, filter)),
-            )
+        request: dict[str, Any] = {
+            "TableName": self.name,
+            "IndexName": index,
+            "KeyConditionExpression": key_condition,
+            "FilterExpression": filter,
+            "ExpressionAttributeNames": _names(key_condition, filter),
+            "Limit": limit,
+            **_bound(_values(values, key_condition, filter)),
+        }
+        if start is not None:
+            request["ExclusiveStartKey"] = encode_item(start)
+        answer = self._page("query", request)
         last = answer.get("LastEvaluatedKey")
         return [decode_item(item) for item in answer["Items"]], last and decode_item(last)
 
@@ -298,8 +298,7 @@ class Table(Generic[K]):
             request["IndexName"] = index
         counted = 0
         while counted < most:
-            with store_errors(f"count {self.name}"):
-                answer = self.client.query(**request, Limit=most - counted)
+            answer = self._page("query", {**request, "Limit": most - counted})
             counted += answer["Count"]
             if "LastEvaluatedKey" not in answer:
                 break
@@ -343,7 +342,7 @@ class Table(Generic[K]):
         for _ in range(_PAGE_TRIES):
             with store_errors(f"{operation} {self.name}"):
                 answer: dict[str, Any] = getattr(self.client, operation)(**request)
-            if "Items" in answer:
+            if "Count" in answer:
                 return answer
         raise StoreUnavailable(f"could not {operation} {self.name}: an answer is no page")
 
