@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from remit.aws.items import Item
+from remit.aws.limits import MAX_KEY_BYTES
 from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
 from remit.errors import (
@@ -47,8 +48,6 @@ and a task of the same run that is retried or cleared takes the run's own claim 
 NOT_EXPIRED = "attribute_not_exists(#expiresAt) OR #expiresAt > :seconds"
 
 EXPIRED = "#expiresAt <= :seconds"
-MOST_ID_BYTES = 2048
-"""DynamoDB refuses to look up a longer partition key."""
 
 HELD = "#claim = :held"
 _QUEUE = ("claim", "dueShard", "dueAt")
@@ -103,7 +102,7 @@ class ExportStore:
         Raises:
             NotFound: there is no such job.
         """
-        known = len(export_id.encode(errors="replace")) <= MOST_ID_BYTES
+        known = len(export_id.encode(errors="replace")) <= MAX_KEY_BYTES
         item = self._table.get(export_id) if known else None
         if item is None:
             raise NotFound(f"there is no export {export_id!r}")

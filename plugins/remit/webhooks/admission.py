@@ -7,8 +7,9 @@ from datetime import datetime
 from remit.clock import Clock, format_instant
 from remit.webhooks import moves
 from remit.webhooks.courier import Courier, Open, goes_to_its_endpoint
+from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.feed import Feed
-from remit.webhooks.health import ADMIT, Admit, Defer, EndpointKey, HealthBook, Probe
+from remit.webhooks.health import ADMIT, Admit, Defer, HealthBook, Probe
 from remit.webhooks.lanes import Lane, Parked
 from remit.webhooks.moves import Move, Result
 from remit.webhooks.prepare import Ready

@@ -15,7 +15,7 @@ from remit.settings import Settings
 from remit.stop import Stop
 from remit.webhooks import moves
 from remit.webhooks.chunk import Held
-from remit.webhooks.directory import EndpointKey
+from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.kept import Kept
 from remit.webhooks.lanes import Lane, Tally
 from remit.webhooks.moves import Attempt, Move, Result, Times

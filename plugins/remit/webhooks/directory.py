@@ -11,19 +11,20 @@ from typing import Protocol
 
 from remit.aws.items import Item
 from remit.clock import Clock
-from remit.errors import InvalidRequest, SecretUnreadable, StoreUnavailable
+from remit.errors import SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
 from remit.webhooks.backoff import RetrySchedule
 from remit.webhooks.endpoint import (
     DEFAULT_ENDPOINT,
     Endpoint,
+    EndpointKey,
     default_endpoint,
     endpoint_in,
     has_unreadable_secret,
 )
 from remit.webhooks.reader import Reader
 from remit.webhooks.signing import SigningKey
-from remit.webhooks.urls import check_url
+from remit.webhooks.urls import url_fault
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +36,6 @@ MOMENT = timedelta(seconds=1)
 
 MOST_KNOWN = 5_000
 """Endpoints that are remembered: a few kilobytes each."""
-
-EndpointKey = tuple[str, str]
-"""Merchant and endpoint."""
 
 
 class Opener(Protocol):
@@ -69,7 +67,6 @@ class Known:
     endpoint: Endpoint
     signing_keys: tuple[SigningKey, ...]
     schedule: RetrySchedule
-    read_at: datetime
     burst: RetrySchedule
     """Remit's own schedule, which says how long a task waits for a next attempt."""
     secret_ids: tuple[str, ...]
@@ -157,7 +154,7 @@ class Directory:
                     known[key] = self._of_record(key, record, now)
             except Exception as error:  # noqa: BLE001 - told without its words: they may quote a secret
                 fault = f"it cannot be read: {type(error).__name__}"
-                known[key] = self._known_of(key, Endpoint(key[1], key[0], "", ()), now, fault)
+                known[key] = self._known_of(key, Endpoint(key[1], key[0], "", ()), fault)
         return known
 
     def _of_merchant(
@@ -203,19 +200,17 @@ class Directory:
             fault = str(error)
         except StoreUnavailable as error:
             fault, passing = str(error), True
-        known = self._known_of(key, endpoint, now, fault)
+        known = self._known_of(key, endpoint, fault)
         return replace(
             known,
             signing_keys=signing_keys,
             secret_ids=tuple(secret.id for secret in endpoint.live_secrets(now)),
             passing=passing,
             is_there=is_there,
-            refused=self._refused(endpoint.url) if is_there else None,
+            refused=url_fault(endpoint.url, self._settings) if is_there else None,
         )
 
-    def _known_of(
-        self, key: EndpointKey, endpoint: Endpoint, now: datetime, fault: str | None
-    ) -> Known:
+    def _known_of(self, key: EndpointKey, endpoint: Endpoint, fault: str | None) -> Known:
         """An endpoint without what it is signed with. Its fault is told."""
         self._report(key, fault)
         burst = RetrySchedule(first=self._settings.webhook_backoff)
@@ -224,18 +219,10 @@ class Directory:
             endpoint,
             signing_keys=(),
             schedule=replace(burst, waits=endpoint.schedule),
-            read_at=now,
             burst=burst,
             secret_ids=(),
             fault=fault,
         )
-
-    def _refused(self, url: str) -> str | None:
-        try:
-            check_url(url, allow_http=bool(self._settings.webhook_networks))
-        except InvalidRequest as error:
-            return str(error)
-        return None
 
     def _report(self, key: EndpointKey, fault: str | None) -> None:
         """Once as long as it lasts: many webhooks wait for the same secret."""

@@ -20,6 +20,9 @@ from remit.clock import parse_instant
 DEFAULT_ENDPOINT = "default"
 """Id of the endpoint that a merchant's own `webhookURL` and `webhookSecret` make."""
 
+EndpointKey = tuple[str, str]
+"""Merchant and endpoint."""
+
 MAX_ENDPOINTS = 50
 """Of one merchant, `default` not counted: an event and its records are one transaction."""
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeGuard
 
+from remit.aws.limits import MAX_KEY_BYTES
 from remit.clock import format_instant
 from remit.errors import FieldError, InvalidRequest
 from remit.webhooks.endpoint import EVENT_TYPE
@@ -21,9 +22,6 @@ EVENT_ID = re.compile(r"[!-~]{1,128}")
 """Printable ASCII without spaces: an id is a key, a part of a digest, and in log lines."""
 
 MAX_TYPE_LENGTH = 128
-MAX_MERCHANT_ID_BYTES = 2048
-"""DynamoDB's limit of a hash key, which a merchant's id is in several tables and indexes."""
-
 MAX_DEPTH = 64
 """Objects and lists in one another; receivers' parsers have limits of their own."""
 
@@ -107,7 +105,7 @@ def _faults(event: Any) -> Iterator[FieldError]:
         allowed = f"dotted lower-case words, such as payment.succeeded, {MAX_TYPE_LENGTH} at most"
         yield FieldError("type", f"{_shown(event.type)} is not an event type", allowed)
     if not is_merchant_id(event.merchant_id):
-        allowed = f"printable text of at most {MAX_MERCHANT_ID_BYTES} bytes"
+        allowed = f"printable text of at most {MAX_KEY_BYTES} bytes"
         yield FieldError("merchant_id", f"{_shown(event.merchant_id)} is no merchant's id", allowed)
     if not isinstance(event.created_at, datetime) or event.created_at.tzinfo is None:
         yield FieldError("created_at", "it is not an instant", "a datetime with a time zone")
@@ -131,9 +129,9 @@ def is_merchant_id(value: Any) -> TypeGuard[str]:
     """
     return (
         isinstance(value, str)
-        and 0 < len(value) <= MAX_MERCHANT_ID_BYTES
+        and 0 < len(value) <= MAX_KEY_BYTES
         and value.isprintable()
-        and len(value.encode()) <= MAX_MERCHANT_ID_BYTES
+        and len(value.encode()) <= MAX_KEY_BYTES
     )
 
 

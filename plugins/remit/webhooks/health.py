@@ -21,6 +21,7 @@ from remit.aws.items import Item
 from remit.clock import format_instant
 from remit.services import Services
 from remit.webhooks.breaker import Breaker, BreakerPolicy, State, counts_as
+from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.health_record import (
     NOTHING,
     HealthUpdate,
@@ -38,9 +39,6 @@ from remit.webhooks.health_writer import (
 from remit.webhooks.policy import Action, action_for
 
 log = logging.getLogger(__name__)
-
-EndpointKey = tuple[str, str]
-"""Merchant and endpoint."""
 
 WRITE_EVERY = timedelta(minutes=1)
 """How often a success, or new failures of an endpoint that fails now and then, are written down."""

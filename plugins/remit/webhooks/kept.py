@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 
 from remit.webhooks.chunk import Held
-from remit.webhooks.health import EndpointKey
+from remit.webhooks.endpoint import EndpointKey
 
 MOST_OF_ONE = 16
 """Of one endpoint."""

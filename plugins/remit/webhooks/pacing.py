@@ -10,7 +10,7 @@ from datetime import timedelta
 from remit.clock import Clock
 from remit.settings import Settings
 from remit.webhooks import moves
-from remit.webhooks.health import EndpointKey
+from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.moves import Move
 from remit.webhooks.permits import MERCHANT, RateLimits
 from remit.webhooks.prepare import Ready

@@ -11,7 +11,6 @@ from typing import Any
 
 from remit.aws.items import Item
 from remit.clock import Clock, format_instant
-from remit.errors import InvalidRequest
 from remit.settings import Settings
 from remit.webhooks import moves
 from remit.webhooks.directory import Directory, Known
@@ -19,7 +18,7 @@ from remit.webhooks.moves import Move, Seen
 from remit.webhooks.policy import MOVES, Decision, Reason, Status, expired
 from remit.webhooks.reader import Reader
 from remit.webhooks.record import Unsendable, Webhook, read_record
-from remit.webhooks.urls import check_url
+from remit.webhooks.urls import url_fault
 
 log = logging.getLogger(__name__)
 
@@ -170,15 +169,8 @@ class Preparer:
             return Reason.DISABLED, f"the endpoint is disabled: {known.endpoint.disabled_reason}"
         if not known.signing_keys:
             return Reason.NO_SECRET, "the endpoint has no secret, and nothing is sent unsigned"
-        refused = self._url_fault(webhook.url) if foreign else known.refused
+        refused = url_fault(webhook.url, self._settings) if foreign else known.refused
         return None if refused is None else (Reason.URL, refused)
-
-    def _url_fault(self, url: str) -> str | None:
-        try:
-            check_url(url, allow_http=bool(self._settings.webhook_networks))
-        except InvalidRequest as error:
-            return str(error)
-        return None
 
     def _later(self, webhook: Webhook, known: Known) -> datetime:
         """When to look again at a webhook that waits for a mended deployment: after as long as it

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from remit.aws.items import Item
+from remit.aws.limits import MAX_KEY_BYTES, MAX_SORT_KEY_BYTES
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import RemitError
 from remit.queue import queued
@@ -24,11 +25,6 @@ _END_OF_TIME = (
     1 << 36
 )  # seconds: the year 4147, of which all that is reckoned further is a time too
 
-
-MAX_KEY_BYTES = 2048
-"""DynamoDB's limit of a hash key. One key beyond a limit makes it refuse a whole batch of reads."""
-
-MAX_SORT_KEY_BYTES = 1024
 
 _LONGEST = {  # of what is a part of a key somewhere, in bytes
     "id": MAX_KEY_BYTES,

@@ -19,6 +19,7 @@ from typing import Any
 
 from remit.audit import AuditLog
 from remit.aws.items import Item
+from remit.aws.limits import MAX_KEY_BYTES
 from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import epoch_seconds
 from remit.errors import Conflict, NotFound, RecordRefused, Refusal, StoreUnavailable
@@ -35,7 +36,6 @@ from remit.webhooks.record import Unsendable, Webhook, read_record
 log = logging.getLogger(__name__)
 
 _TRIES = 8  # of a replay that meets other writes of its webhook
-_MAX_KEY_BYTES = 2048  # DynamoDB's limit of a hash key
 
 ENDED = (Status.DELIVERED, Status.FAILED, Status.EXPIRED)
 """What can be replayed, once it is out of the queue."""
@@ -209,7 +209,7 @@ def replayable(services: Services, merchant_id: str, webhook_id: str) -> Candida
         Conflict: it is in the queue still, its endpoint is disabled, or no attempt can help.
     """
     check_merchant(merchant_id)
-    sane = webhook_id.isprintable() and 0 < len(webhook_id.encode()) <= _MAX_KEY_BYTES
+    sane = webhook_id.isprintable() and 0 < len(webhook_id.encode()) <= MAX_KEY_BYTES
     record = services.tables.webhooks.get(webhook_id) if sane else None
     if record is None or record.get("merchantID") != merchant_id:
         raise NotFound(f"there is no webhook {shown(webhook_id)}")

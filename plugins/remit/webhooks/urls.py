@@ -48,6 +48,15 @@ def check_url(url: str, *, allow_http: bool) -> None:
         raise _refused(f"the scheme is {scheme!r}")
 
 
+def url_fault(url: str, settings: Settings) -> str | None:
+    """Why no webhook may be sent to a URL, in a deployment with these settings; None: it may."""
+    try:
+        check_url(url, allow_http=bool(settings.webhook_networks))
+    except InvalidRequest as error:
+        return str(error)
+    return None
+
+
 def parse_url(url: str) -> URL:
     """A URL as the client will take it.
 

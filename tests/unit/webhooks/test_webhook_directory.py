@@ -11,7 +11,8 @@ import pytest
 import remit.webhooks.directory
 from remit.errors import SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
-from remit.webhooks.directory import FRESH, MOMENT, Directory, EndpointKey, Known
+from remit.webhooks.directory import FRESH, MOMENT, Directory, Known
+from remit.webhooks.endpoint import EndpointKey
 from tests.support.clock import ManualClock
 from tests.support.webhooks import SECRET
 
