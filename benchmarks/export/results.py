@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import RESULTS, machine, write_document
 from benchmarks.export.bench import Bench, Plan
 from benchmarks.export.shapes import ITEM_BYTES
 from benchmarks.export.subjects.measuring import Measured
 from benchmarks.figures import Figure
 
-PATH = Path(__file__).resolve().parents[1] / "results" / "export.json"
+PATH = RESULTS / "export.json"
 
 
 def document(bench: Bench, plan: Plan, figures: Mapping[str, Figure]) -> dict[str, Any]:
     """All of it, as JSON has it."""
     return {
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "processor": platform.machine(),
-        },
+        "machine": machine(),
         "plan": asdict(plan),
         "item_bytes": ITEM_BYTES,
         "subjects": {
@@ -40,9 +34,7 @@ def document(bench: Bench, plan: Plan, figures: Mapping[str, Figure]) -> dict[st
 
 def write(bench: Bench, plan: Plan, figures: Mapping[str, Figure], path: Path = PATH) -> None:
     """Write the document."""
-    path.parent.mkdir(exist_ok=True)
-    text = json.dumps(document(bench, plan, figures), indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_document(path, document(bench, plan, figures))
 
 
 def _run(one: Measured) -> dict[str, Any]:

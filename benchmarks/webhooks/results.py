@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
-import platform
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.documents import RESULTS, machine, write_document
 from benchmarks.webhooks.outcome import Outcome
 from benchmarks.webhooks.plan import Plan
 
-PATH = Path(__file__).resolve().parents[1] / "results" / "webhooks.json"
+PATH = RESULTS / "webhooks.json"
 
 
 def document(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
     """All of it, by parts, as JSON has it."""
     return {
-        "machine": {
-            "cores": len(os.sched_getaffinity(0)),
-            "python": platform.python_version(),
-            "processor": platform.machine(),
-        },
+        "machine": machine(),
         "plan": asdict(plan),
         "runs": {part: one.runs for part, one in outcomes.items()},
         "figures": {
@@ -36,6 +30,4 @@ def document(plan: Plan, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
 
 def write(plan: Plan, outcomes: Mapping[str, Outcome], path: Path = PATH) -> None:
     """Write the document."""
-    path.parent.mkdir(exist_ok=True)
-    text = json.dumps(document(plan, outcomes), indent=2)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_document(path, document(plan, outcomes))
