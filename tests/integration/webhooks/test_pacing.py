@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-
-import pytest
 
 from remit.clock import parse_instant
 from remit.services import Services
@@ -12,12 +9,6 @@ from remit.stop import Stop
 from remit.webhooks.delivery import deliver
 from tests.support.clock import ManualClock
 from tests.support.webhooks import NOW, Receiver, add_merchant, publish
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver().running() as running:
-        yield running
 
 
 def one_try(services: Services) -> dict[str, int]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, NoReturn
 
@@ -31,12 +30,6 @@ from tests.support.webhooks import (
 URL = "https://example.com/hook"
 MERCHANT = "merchant-1"
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver().running() as running:
-        yield running
 
 
 def one_try(services: Services) -> dict[str, int]:
