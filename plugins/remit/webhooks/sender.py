@@ -25,6 +25,7 @@ from yarl import URL
 
 from remit import __version__
 from remit.clock import Clock
+from remit.connections import PROTOCOL_ERRORS, Answer, Connections, Route
 from remit.errors import AddressRefused, ConfigurationError, InvalidRequest
 from remit.settings import Settings
 from remit.webhooks.addresses import (
@@ -58,7 +59,7 @@ _RESOLVED_NAMES = 1000
 
 @dataclass(frozen=True)
 class Request:
-    """What to post where."""
+    """What to post where, with which headers beside those that every request has."""
 
     url: str
     headers: Mapping[str, str] = field(repr=False)
@@ -89,8 +90,7 @@ ERROR_CLASSES: tuple[tuple[type[Exception], str], ...] = (
     (ssl.SSLError, "tls"),
     (aiohttp.ClientConnectorError, "connect"),
     (aiohttp.ServerDisconnectedError, "disconnected"),
-    (aiohttp.ClientPayloadError, "protocol"),
-    (aiohttp.ClientResponseError, "protocol"),
+    *((kind, "protocol") for kind in PROTOCOL_ERRORS),
     (aiohttp.ClientError, "network"),
     (OSError, "network"),
     (ValueError, "protocol"),
@@ -142,8 +142,8 @@ class Sender:
     async def __aenter__(self) -> Sender:
         # What a connection may lead to depends on the scheme: each has its own pool and addresses.
         async with AsyncExitStack() as opened:
-            self._sessions = {
-                scheme: await self._open_session(scheme, opened) for scheme in ("https", "http")
+            self._connections = {
+                scheme: await self._open(scheme, opened) for scheme in ("https", "http")
             }
             self._opened = opened.pop_all()
         return self
@@ -162,30 +162,21 @@ class Sender:
         started = self._stopwatch()
         try:
             async with asyncio.timeout(self._seconds):
-                status, excerpt, retry_after = await self._exchange(request)
+                connections, route = self._route(request.url)
+                answer = await connections.post(
+                    route, request.headers, request.body, limit=READ_BYTES
+                )
         except _ERRORS as error:
             return Outcome(self._since(started), error=error_class(error))
         return Outcome(
             self._since(started),
-            status=status,
-            excerpt=excerpt,
-            retry_after=parse_retry_after(retry_after, self._clock()),
+            status=answer.status,
+            excerpt=_excerpt(answer),
+            retry_after=parse_retry_after(answer.headers.get("Retry-After"), self._clock()),
         )
 
-    async def _exchange(self, request: Request) -> tuple[int, str, str | None]:
-        session, url = self._route(request.url)
-        response = await session.post(
-            url, data=request.body, headers=request.headers, allow_redirects=False
-        )
-        try:
-            excerpt = await _excerpt(response)
-        finally:
-            if not response.closed:  # it has not come to its end, or is no HTTP any more
-                response.close()
-        return response.status, excerpt, response.headers.get("Retry-After")
-
-    def _new_route(self, text: str) -> tuple[aiohttp.ClientSession, URL]:
-        """The connections for a URL, and the URL as the client takes it.
+    def _new_route(self, text: str) -> tuple[Connections, Route]:
+        """The connections for a URL, and what all requests to it have in common.
 
         Raises:
             InvalidRequest: no endpoint may have this URL.
@@ -196,23 +187,13 @@ class Sender:
         literal = literal_of(url)
         if literal is not None and (why := why_refused(literal, url.scheme, self._networks)):
             raise AddressRefused(str(literal), why)
-        return self._sessions[url.scheme], url
+        return self._connections[url.scheme], Route(url, _HEADERS, self._proxy)
 
-    async def _open_session(self, scheme: str, opened: AsyncExitStack) -> aiohttp.ClientSession:
+    async def _open(self, scheme: str, opened: AsyncExitStack) -> Connections:
         checked = CheckedResolver(scheme, self._networks, self._resolve)
         opened.push_async_callback(checked.close)  # after the connections: they give up lookups
-        return await opened.enter_async_context(self._session(checked))
-
-    def _session(self, checked: CheckedResolver) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=self._connector(checked),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None),
-            proxy=self._proxy,
-            trust_env=False,
-            auto_decompress=False,
-        )
+        connector = await opened.enter_async_context(self._connector(checked))
+        return Connections(connector, aiohttp.ClientTimeout(total=None))
 
     def _connector(self, checked: CheckedResolver) -> aiohttp.TCPConnector:
         # The lanes bound the requests: time spent waiting for a turn must not count against an
@@ -237,15 +218,9 @@ def error_class(error: Exception) -> str:
     return next(name for kind, name in ERROR_CLASSES if isinstance(error, kind))
 
 
-async def _excerpt(response: aiohttp.ClientResponse) -> str:
+def _excerpt(answer: Answer) -> str:
     """The start of the body, decoded."""
-    content, kept, read = response.content, b"", 0
-    inflate = _inflater(response.headers.get("Content-Encoding"))
-    while read < READ_BYTES and (raw := await content.readany()):
-        read += len(raw)
-        if len(kept) < EXCERPT_BYTES:
-            kept += inflate(raw, EXCERPT_BYTES - len(kept))
-    return _text(kept)
+    return _text(_inflated(answer.content, answer.headers.get("Content-Encoding")))
 
 
 def _text(kept: bytes) -> str:
@@ -257,20 +232,15 @@ def _text(kept: bytes) -> str:
     return text.encode()[:EXCERPT_BYTES].decode("utf-8", "ignore")
 
 
-def _inflater(encoding: str | None) -> Callable[[bytes, int], bytes]:
-    """A decoder that never produces more than it is asked for, whatever a gzip bomb holds, and
-    nothing from where it finds no sense: the answer's status counts all the same."""
+def _inflated(content: bytes, encoding: str | None) -> bytes:
+    """Never more than what is kept, whatever a gzip bomb holds, and nothing of what makes no sense:
+    the answer's status counts all the same."""
     if encoding is None or encoding.strip().lower() not in {"gzip", "x-gzip", "deflate"}:
-        return lambda raw, limit: raw[:limit]
-    decoder = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
-
-    def inflate(raw: bytes, limit: int) -> bytes:
-        try:
-            return decoder.decompress(raw, limit)
-        except zlib.error:
-            return b""
-
-    return inflate
+        return content[:EXCERPT_BYTES]
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(content, EXCERPT_BYTES)
+    except zlib.error:
+        return b""
 
 
 def _proxy(text: str) -> URL | None:
