@@ -2,8 +2,8 @@
 
 botocore turns every attribute of a page into Python objects, which is the most expensive step of an
 export. Here a page stays what DynamoDB sent, JSON text, and only its envelope is looked at.
-The request is signed with botocore's own signer and the session's credentials (refreshed by
-botocore), and its integrity is checked against `x-amz-crc32`.
+The request is signed with the session's credentials (refreshed by botocore), and the integrity of
+the page is checked against `x-amz-crc32`.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
 """
 
@@ -19,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
-from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.exceptions import ConnectionError as BotoConnectionError
 from botocore.exceptions import HTTPClientError
@@ -30,6 +29,8 @@ from urllib3.exceptions import HTTPError
 from remit.aws.pace import Pace
 from remit.aws.pages import Page, parse_page
 from remit.aws.session import THROTTLING_CODES, TRANSIENT_CODES, Aws, store_errors
+from remit.aws.signature import RequestSigner
+from remit.clock import system_clock
 from remit.errors import ConfigurationError, Interrupted, RemitError, StoreUnavailable
 from remit.stop import CHECK_SECONDS, Stop
 
@@ -143,14 +144,11 @@ class RawQuery:
                 return
 
     def _send(self, body: bytes) -> Page:
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": "DynamoDB_20120810.Query",
-        }
-        request = AWSRequest("POST", self._url, headers=headers, data=body, stream_output=True)
         with store_errors("sign a query"):
             frozen = self._credentials.get_frozen_credentials()
-        SigV4Auth(frozen, "dynamodb", self._region).add_auth(request)
+        signer = RequestSigner(frozen, "dynamodb", self._region, self._url)
+        headers = signer.headers("DynamoDB_20120810.Query", body, system_clock())
+        request = AWSRequest("POST", self._url, headers=headers, data=body, stream_output=True)
         try:
             response = self._http.send(request.prepare())
             content: bytes = response.raw.read()

@@ -2,7 +2,7 @@
 
 botocore checks, serializes and parses every attribute by rules that it looks up each time: some
 hundred microseconds per record. Here a request is a plain mapping and an answer what its JSON says;
-botocore still finds the credentials, and its signer signs.
+botocore still finds the credentials.
 Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/
 """
 
@@ -20,13 +20,15 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.utils import get_environ_proxies
 from isal import isal_zlib
+from yarl import URL
 
 from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
+from remit.aws.signature import RequestSigner
 from remit.aws.table import TRANSIENT_REASONS
+from remit.clock import Clock, system_clock
+from remit.connections import PROTOCOL_ERRORS, Connections, Route
 from remit.errors import (
     ConditionFailed,
     ConfigurationError,
@@ -42,7 +44,9 @@ TRIES = 6
 the most: a lease must outlast them."""
 
 _FIRST_WAIT_SECONDS = 0.1
-_TIMEOUT = aiohttp.ClientTimeout(total=8, connect=3)
+_TIMEOUT_SECONDS = 8.0  # of a request
+_CONNECT_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=3)
+_MOST_BYTES = 1 << 26  # of an answer: those of DynamoDB have 16 MB at the most
 _CREDENTIALS_SECONDS = 30.0  # botocore renews them minutes before they end
 # aiohttp would ask for gzip, and DynamoDB's CRC32 is that of the compressed bytes.
 _HEADERS = {"Accept-Encoding": "identity"}
@@ -62,29 +66,30 @@ class Wire:
     """One pool of connections. Use as an asynchronous context manager, on one event loop."""
 
     def __init__(
-        self, aws: Aws, endpoint: str, uniform: Callable[[float, float], float] = random.uniform
+        self,
+        aws: Aws,
+        endpoint: str,
+        *,
+        clock: Clock = system_clock,
+        uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._credentials = aws.session.get_credentials()
         if self._credentials is None:
             raise ConfigurationError("there are no AWS credentials")
         self._aws = aws
         self._url = endpoint.rstrip("/") + "/"
+        self._clock = clock
         self._uniform = uniform
-        # As botocore's own clients have it, and looked up once: aiohttp would do so every time.
-        proxies = get_environ_proxies(endpoint)
-        self._proxy: str | None = proxies.get(urlsplit(endpoint).scheme)
-        self._signer: SigV4Auth | None = None
+        # As botocore's own clients have it.
+        proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
+        self._proxy = None if proxy is None else URL(proxy)
+        self._signer: RequestSigner | None = None
         self._signer_until = 0.0
 
     async def __aenter__(self) -> Wire:
-        bundle = self._aws.session.get_config_variable("ca_bundle")
-        context = ssl.create_default_context(cafile=bundle or None)
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=context),
-            headers=_HEADERS,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=_TIMEOUT,
-        )
+        self._connector = aiohttp.TCPConnector(limit=0, ssl=self._tls())
+        self._connections = Connections(self._connector, _CONNECT_TIMEOUT)
+        self._route = Route(URL(self._url), _HEADERS, self._proxy)
         return self
 
     async def __aexit__(
@@ -93,7 +98,13 @@ class Wire:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        await self._session.close()
+        await self._connector.close()
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        if not self._url.startswith("https:"):
+            return True  # never looked at, and a context takes a while to make
+        bundle = self._aws.session.get_config_variable("ca_bundle")
+        return ssl.create_default_context(cafile=bundle or None)
 
     async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
         """One operation.
@@ -136,14 +147,16 @@ class Wire:
         raise AssertionError("unreachable")
 
     async def _send(self, operation: str, body: bytes) -> dict[str, Any]:
-        headers = await self._signed(operation, body)
+        signer = await self._current_signer()
+        headers = signer.headers(f"DynamoDB_20120810.{operation}", body, self._clock())
         try:
-            async with self._session.post(
-                self._url, data=body, headers=headers, allow_redirects=False, proxy=self._proxy
-            ) as response:
-                content = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                response = await self._connections.post(
+                    self._route, headers, body, limit=_MOST_BYTES
+                )
+        except (aiohttp.ClientError, *PROTOCOL_ERRORS, TimeoutError, OSError) as error:
             raise StoreUnavailable(f"could not reach DynamoDB: {error!r}") from error
+        content = response.content
         crc32 = response.headers.get("x-amz-crc32")
         if crc32 is not None and str(isal_zlib.crc32(content)) != crc32:
             raise StoreUnavailable("an answer arrived damaged (its CRC32 does not match)")
@@ -153,22 +166,13 @@ class Wire:
             raise StoreUnavailable(f"an answer is no JSON object: {error}") from error
         return answer if response.status == 200 else _failed(response.status, answer)
 
-    async def _signed(self, operation: str, body: bytes) -> dict[str, str]:
-        headers = {
-            "Content-Type": "application/x-amz-json-1.0",
-            "X-Amz-Target": f"DynamoDB_20120810.{operation}",
-        }
-        request = AWSRequest("POST", self._url, headers=headers, data=body)
-        (await self._current_signer()).add_auth(request)
-        return dict(request.headers.items())
-
-    async def _current_signer(self) -> SigV4Auth:
+    async def _current_signer(self) -> RequestSigner:
         """Asked for on a thread: an instance's metadata or STS may take a while to answer."""
         loop = asyncio.get_running_loop()
         if self._signer is None or loop.time() >= self._signer_until:
             with store_errors("sign a request"):
                 frozen = await asyncio.to_thread(self._credentials.get_frozen_credentials)
-            self._signer = SigV4Auth(frozen, "dynamodb", self._aws.region)
+            self._signer = RequestSigner(frozen, "dynamodb", self._aws.region, self._url)
             self._signer_until = loop.time() + _CREDENTIALS_SECONDS
         return self._signer
 

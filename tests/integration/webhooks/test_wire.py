@@ -39,7 +39,7 @@ def at_once(low: float, high: float) -> float:
 
 
 def wire_to(url: str, aws: Aws | None = None) -> Wire:
-    return Wire(aws or aws_at(url), url, at_once)
+    return Wire(aws or aws_at(url), url, uniform=at_once)
 
 
 async def called(script: Script) -> dict[str, Any]:
@@ -91,7 +91,7 @@ async def test_the_waits_are_of_full_jitter_and_double() -> None:
         return 0
 
     with scripted(*[error("ThrottlingException")] * 5) as script:
-        async with Wire(aws_at(script.url), script.url, noted) as wire:
+        async with Wire(aws_at(script.url), script.url, uniform=noted) as wire:
             await wire.call("GetItem", {})
     assert asked == [(0, 0.1), (0, 0.2), (0, 0.4), (0, 0.8), (0, 1.6)]
 
