@@ -63,7 +63,7 @@ class Admission:
         lane, now = self._courier.lane(ready), self._clock()
         admission = self._admission_of(ready, now)
         if isinstance(admission, Defer):
-            done.append(moves.defer(ready.seen, admission.until))
+            done.append(moves.defer(ready.seen, ready.webhook, admission.until))
             return False
         ready.probes = isinstance(admission, Probe)
         if lane.room(now) > 0 and self._may_begin(lane):
@@ -118,7 +118,7 @@ class Admission:
             return True
         until = self._health.shut_until(ready.known.key, self._clock())
         if until is not None:
-            done.append(moves.defer(ready.seen, until))
+            done.append(moves.defer(ready.seen, ready.webhook, until))
         return until is None
 
     def overdue(self) -> list[Move]:
@@ -138,7 +138,7 @@ class Admission:
         if due and lane.leaves(now, self._feed.passes):
             self._feed.leave()
         else:
-            done.append(moves.defer(ready.seen, lane.put_off(now)))
+            done.append(moves.defer(ready.seen, ready.webhook, lane.put_off(now)))
 
     def _leave_parking(self) -> None:
         self._parking = {key: lane for key, lane in self._parking.items() if lane.parked}
@@ -158,7 +158,7 @@ class Admission:
         given back."""
         now = self._clock()
         return [
-            moves.defer(parked.item.seen, now)
+            moves.defer(parked.item.seen, parked.item.webhook, now)
             for lane in self._parking.values()
             for parked in lane.parked
             if parked.item.seen.due_at > format_instant(now)

@@ -219,7 +219,7 @@ class Courier:
             outcome.retry_after,
             status=webhook.status,
             attempts=opened.attempt,
-            expires_at=webhook.expires_at,
+            deliver_before=webhook.deliver_before,
             now=now,
             schedule=known.schedule,
             random=self._random(),
@@ -284,7 +284,7 @@ class Courier:
                     moves.put_back(
                         one.ready.webhook.id,
                         one.token,
-                        due_at,
+                        one.ready.webhook.by_deadline(due_at),
                         attempts=None if one.attempted else one.attempt - 1,
                     ),
                 )

@@ -284,7 +284,8 @@ class _Try:
         key = ready.known.key
         if not ready.probes or await asyncio.to_thread(self._health.try_probe, key):
             return True
-        done.append(moves.defer(ready.seen, self._clock() + self._settings.webhook_timeout))
+        until = self._clock() + self._settings.webhook_timeout
+        done.append(moves.defer(ready.seen, ready.webhook, until))
         return False
 
     async def _keep_health(self) -> None:

@@ -18,7 +18,7 @@ from remit.services import Services
 from remit.settings import Settings
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.event import Event
-from remit.webhooks.record import new_record, skipped_record
+from remit.webhooks.record import Lifespan, new_record, skipped_record
 
 TRANSACTION_BYTES = 4_000_000
 """DynamoDB takes 4 MB of items in one transaction."""
@@ -83,8 +83,9 @@ def webhook_records(
             f"merchant {wanting[0].merchant_id!r} has {len(wanting)} endpoints for {event_type}: "
             f"an event and its webhooks are one transaction, which takes {TRANSACTION_LIMIT - 1}"
         )
+    lifespan = Lifespan.of(now, settings)
     return [
-        new_record(event_id, event_type, endpoint, now, settings.webhook_lifetime)
+        new_record(event_id, event_type, endpoint, lifespan)
         if endpoint.enabled
         else skipped_record(event_id, event_type, endpoint, now, settings.webhook_retention)
         for endpoint in wanting

@@ -19,7 +19,7 @@ import msgspec
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant
 from remit.webhooks.policy import Decision, Reason, Status
-from remit.webhooks.record import Webhook, waiting
+from remit.webhooks.record import Lifespan, Webhook, waiting
 from remit.webhooks.sender import Outcome
 
 
@@ -53,11 +53,16 @@ Changes = dict[str, Any]
 
 _HELD = "#claim = :held"
 _AS_READ = "#dueAt = :seen"
+_NEVER_DUE = "attribute_exists(#dueShard) AND attribute_not_exists(#dueAt)"
 _STATUS_AS_READ = "#dueAt = :seen AND #status = :status"
 _OUT_OF_QUEUE = ("claim", "dueShard", "dueAt", "nextRetry", "waitingFor")
 
-_SHORT_REASON_BYTES = 40
-"""So much of a reason takes the place of what leaves the record together with the queue."""
+_SHORT_BYTES = 42
+"""Of a reason, its code and their names: as much as `dueShard` and `dueAt`, which leave the record
+together with the queue."""
+
+_SHORT_BYTES_OF_CLAIMED = 48
+"""The same of one that its claim leaves, too, and that gets a `responseCode`."""
 
 _ENDS = {
     Status.DELIVERED: Result.DELIVERED,
@@ -86,6 +91,7 @@ class Seen(msgspec.Struct, frozen=True):
 
     key: str
     due_at: str
+    """Empty: there is none in it."""
     status: Any
     attempts: int | None
     """None: there is no such number in it."""
@@ -94,6 +100,8 @@ class Seen(msgspec.Struct, frozen=True):
     def condition(self) -> tuple[str, dict[str, Any]]:
         """The record is as it was read: every claim moves `dueAt`, and the platform's own workers,
         which know nothing of that, move the status."""
+        if not self.due_at:
+            return _NEVER_DUE, {}
         if not isinstance(self.status, str):
             return _AS_READ, {"seen": self.due_at}
         return _STATUS_AS_READ, {"seen": self.due_at, "status": self.status}
@@ -136,13 +144,14 @@ def claim(seen: Seen, token: str, leased_until: str) -> Move:
     )
 
 
-def defer(seen: Seen, due_at: datetime) -> Move:
-    """Move a webhook that is not claimed to a later time, without an attempt."""
+def defer(seen: Seen, webhook: Webhook, until: datetime) -> Move:
+    """Move a webhook that is not claimed to a later time, its deadline at the latest, without an
+    attempt."""
     condition, values = seen.condition
     return Move(
         seen.key,
         {
-            "set": {"dueAt": format_instant(due_at)},
+            "set": {"dueAt": format_instant(webhook.by_deadline(until))},
             "remove": ("claim",),
             "condition": condition,
             "values": values,
@@ -164,7 +173,7 @@ def set_aside(seen: Seen, decision: Decision, now: datetime, retention: timedelt
         },
         _ENDS[decision.status],
         short=lambda: {
-            "set": _in_short(decision),
+            "set": _in_short(decision, _SHORT_BYTES),
             "remove": (*_OUT_OF_QUEUE, "responseBody", "lastError"),
             "condition": condition,
             "values": values,
@@ -232,14 +241,14 @@ def _attempt_record(webhook: Webhook, attempt: Attempt, at: str, retention: time
         "status": outcome.status or 0,
         "errorClass": outcome.error or "",
         "excerpt": outcome.excerpt,
-        "expiresAt": epoch_seconds(webhook.expires_at + retention),
+        "expiresAt": epoch_seconds(webhook.deliver_before + retention),
     }
     if next_attempt is not None:
         record["nextAttempt"] = format_instant(next_attempt)
     return record
 
 
-def redelivery(webhook: Webhook, now: datetime, due_at: datetime, expires_at: datetime) -> Changes:
+def redelivery(webhook: Webhook, now: datetime, lifespan: Lifespan) -> Changes:
     """Put a webhook that is out of the queue into it once more, without a condition: its attempts
     and its schedule begin anew, and what it ended with goes."""
     return {
@@ -247,8 +256,8 @@ def redelivery(webhook: Webhook, now: datetime, due_at: datetime, expires_at: da
             "status": Status.PENDING.value,
             "attempts": 0,
             "updatedAt": format_instant(now),
-            "expiresAt": epoch_seconds(expires_at),
-            **waiting(webhook.id, webhook.merchant_id, due_at),
+            **lifespan.attributes(),
+            **waiting(webhook.id, webhook.merchant_id, lifespan.begins),
         },
         "remove": ("claim", "nextRetry", "reason", "reasonCode"),
     }
@@ -257,11 +266,10 @@ def redelivery(webhook: Webhook, now: datetime, due_at: datetime, expires_at: da
 def _unclaimable(seen: Seen) -> Changes:
     """Takes out of the queue what DynamoDB lets nobody claim: nothing more fits into the record
     (400 KB), and what leaves it makes room for the reason."""
-    detail = "DynamoDB refuses its claim"
-    decision = Decision(Status.FAILED, reason=Reason.UNCLAIMABLE, detail=detail)
+    decision = Decision(Status.FAILED, reason=Reason.UNCLAIMABLE, detail="claim refused")
     condition, values = seen.condition
     return {
-        "set": _in_short(decision),
+        "set": _in_short(decision, _SHORT_BYTES),
         "remove": _OUT_OF_QUEUE,
         "condition": condition,
         "values": values,
@@ -300,7 +308,8 @@ def _outcome_in_short(token: str, attempt: Attempt) -> Changes:
     """The payload of a foreign record may leave no room for more. The claim goes, so it is not
     kept."""
     decision = attempt.decision
-    changes = _in_short(decision) | {"responseCode": attempt.outcome.status or 0}
+    changes = _in_short(decision, _SHORT_BYTES_OF_CLAIMED)
+    changes["responseCode"] = attempt.outcome.status or 0
     remove = ["claim", "nextRetry", "responseBody", "lastError"]
     if decision.next_attempt is not None:
         changes["dueAt"] = format_instant(decision.next_attempt)
@@ -309,9 +318,11 @@ def _outcome_in_short(token: str, attempt: Attempt) -> Changes:
     return {"set": changes, "remove": remove, "condition": _HELD, "values": {"held": token}}
 
 
-def _in_short(decision: Decision) -> Changes:
+def _in_short(decision: Decision, room: int) -> Changes:
     changes: Changes = {"status": decision.status.value}
     if decision.reason is not None:
-        short = decision.detail.encode()[:_SHORT_REASON_BYTES]
-        changes["reason"] = short.decode(errors="ignore")
+        code = decision.reason.value
+        left = room - len("reasonCode") - len(code) - len("reason")
+        short = decision.detail.encode()[:left].decode(errors="ignore")
+        changes |= {"reasonCode": code, "reason": short}
     return changes

@@ -72,7 +72,7 @@ class Pacing:
                 permitted.append(each)
             put_off = group[len(permits.moments) :]
             done += [
-                moves.defer(each.seen, until)
+                moves.defer(each.seen, each.webhook, until)
                 for each, until in zip(put_off, permits.deferred, strict=False)
             ]
         return permitted

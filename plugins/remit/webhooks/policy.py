@@ -105,7 +105,7 @@ def decide(
     *,
     status: Status,
     attempts: int,
-    expires_at: datetime,
+    deliver_before: datetime,
     now: datetime,
     schedule: RetrySchedule,
     random: float,
@@ -126,9 +126,8 @@ def decide(
         # Those that were told the same moment do not come back together, and none comes before it.
         wait = max(wait, schedule.lengthened(retry_after, random))
     next_attempt = now + wait
-    # Decided now and not when the time is up: no attempt can follow, so the record says so before
-    # DynamoDB's TTL may remove it.
-    if next_attempt >= expires_at:
+    # Decided now and not when the time is up: no attempt can follow.
+    if next_attempt >= deliver_before:
         return expired(attempts)
     return Decision(status if attempts < schedule.burst_attempts else Status.FAILED, next_attempt)
 

@@ -134,7 +134,12 @@ class Preparer:
     def _readable(self, key: str, item: Item, done: list[Move]) -> tuple[Seen, Webhook] | None:
         attempts = item.get("attempts", 0)
         counted = isinstance(attempts, int) and not isinstance(attempts, bool) and attempts >= 0
-        seen = Seen(key, item["dueAt"], item.get("status"), attempts if counted else None)
+        due_at = item.get("dueAt", "")
+        seen = Seen(key, due_at, item.get("status"), attempts if counted else None)
+        if not due_at:
+            detail = "it has a dueShard and no dueAt"
+            done.append(self._set_aside(seen, Reason.UNREADABLE, detail))
+            return None
         try:
             return seen, read_record(item, self._settings.webhook_lifetime)
         except Unsendable as error:
@@ -149,10 +154,10 @@ class Preparer:
         known = self._directory.find((webhook.merchant_id, webhook.endpoint_id))
         if not MOVES[webhook.status]:
             prepared.moves.append(moves.drop(seen))
-        elif webhook.expires_at <= self._clock():
+        elif webhook.deliver_before <= self._clock():
             prepared.moves.append(self._end(seen, expired(webhook.attempts)))
         elif known is not None and known.fault is not None:
-            prepared.moves.append(moves.defer(seen, self._later(webhook, known)))
+            prepared.moves.append(moves.defer(seen, webhook, self._later(webhook, known)))
         elif (refusal := self._refusal(webhook, known)) is not None:
             prepared.moves.append(self._set_aside(seen, *refusal))
         elif known is not None:
@@ -176,9 +181,9 @@ class Preparer:
         """When to look again at a webhook that waits for a mended deployment: after as long as it
         has waited already, within the bounds of the schedule's tail."""
         now, schedule = self._clock(), known.burst
-        waited = now - (webhook.expires_at - self._settings.webhook_lifetime)
+        waited = now - (webhook.deliver_before - self._settings.webhook_lifetime)
         wait = min(max(waited, schedule.tail), schedule.tail_cap)
-        return min(now + schedule.lengthened(wait, self._random()), webhook.expires_at)
+        return now + schedule.lengthened(wait, self._random())
 
     def _set_aside(self, seen: Seen, reason: Reason, detail: str) -> Move:
         return self._end(seen, Decision(Status.FAILED, reason=reason, detail=detail))
@@ -191,8 +196,9 @@ class Preparer:
 
 
 def _is_whole(entry: Item) -> bool:
-    """Whether an entry of the index has all that delivery needs: where it goes, what is sent."""
-    return "eventID" in entry and "endpointID" in entry
+    """Whether an entry of the index has all that delivery needs: where it goes, what is sent, and
+    until when. The last is in none of an index, or a record, that is older than the attribute."""
+    return "eventID" in entry and "endpointID" in entry and "deliverBefore" in entry
 
 
 def _is_due(item: Item, now: str) -> bool:

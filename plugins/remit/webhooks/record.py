@@ -17,6 +17,7 @@ from remit.aws.limits import MAX_KEY_BYTES, MAX_SORT_KEY_BYTES
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import RemitError
 from remit.queue import queued
+from remit.settings import Settings
 from remit.webhooks.endpoint import DEFAULT_ENDPOINT, Endpoint
 from remit.webhooks.event import NotJson, canonical_json
 from remit.webhooks.policy import Reason, Status
@@ -57,9 +58,39 @@ class Webhook:
     url: str
     status: Status
     attempts: int
-    expires_at: datetime
+    deliver_before: datetime
     event_id: str | None
     payload: str | None = field(repr=False)
+
+    def by_deadline(self, moment: datetime) -> datetime:
+        """When to look at it again: then, or at its deadline if that is earlier, to end it."""
+        return min(moment, self.deliver_before)
+
+
+@dataclass(frozen=True, slots=True)
+class Lifespan:
+    """When a webhook is due first, its deadline, and when DynamoDB's TTL removes it.
+
+    The last comes so much later than the deadline as an ended webhook is kept: one that nobody
+    looked at in its time, because nothing ran, is still there to be ended.
+    """
+
+    begins: datetime
+    deliver_before: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, begins: datetime, settings: Settings) -> Lifespan:
+        """The lifespan of one that is due first at that time."""
+        deliver_before = begins + settings.webhook_lifetime
+        return cls(begins, deliver_before, deliver_before + settings.webhook_retention)
+
+    def attributes(self) -> Item:
+        """The attributes of a record that say it (seconds since 1970)."""
+        return {
+            "deliverBefore": epoch_seconds(self.deliver_before),
+            "expiresAt": epoch_seconds(self.expires_at),
+        }
 
 
 def webhook_id(event_id: str, endpoint_id: str) -> str:
@@ -68,16 +99,14 @@ def webhook_id(event_id: str, endpoint_id: str) -> str:
     return f"wh-{digest[:32]}"
 
 
-def new_record(
-    event_id: str, event_type: str, endpoint: Endpoint, now: datetime, lifetime: timedelta
-) -> Item:
+def new_record(event_id: str, event_type: str, endpoint: Endpoint, lifespan: Lifespan) -> Item:
     """The record that makes one endpoint receive one event, due at once."""
-    record = _record(event_id, event_type, endpoint, now)
+    record = _record(event_id, event_type, endpoint, lifespan.begins)
     return {
         **record,
         "status": Status.PENDING.value,
-        "expiresAt": epoch_seconds(now + lifetime),
-        **waiting(record["id"], endpoint.merchant_id, now),
+        **lifespan.attributes(),
+        **waiting(record["id"], endpoint.merchant_id, lifespan.begins),
     }
 
 
@@ -128,7 +157,7 @@ def read_record(item: Mapping[str, Any], lifetime: timedelta) -> Webhook:
         url=_text(item, "url") if "eventID" not in item else "",
         status=_status(item),
         attempts=_attempts(item),
-        expires_at=_expiry(item, lifetime),
+        deliver_before=_deadline(item, lifetime),
         event_id=_text(item, "eventID") if "eventID" in item else None,
         payload=_payload(item),
     )
@@ -186,14 +215,23 @@ def _text_of(payload: Mapping[str, Any]) -> str:
         raise Unsendable(f"payload cannot be written as JSON: {error}") from None
 
 
-def _expiry(item: Mapping[str, Any], lifetime: timedelta) -> datetime:
-    expires_at = item.get("expiresAt")
-    if isinstance(expires_at, int) and 0 < expires_at < _END_OF_TIME:
-        return datetime.fromtimestamp(expires_at, UTC)
+def _deadline(item: Mapping[str, Any], lifetime: timedelta) -> datetime:
+    """What it is for the platform's own service: `expiresAt`, or a lifetime after its creation.
+    `deliverBefore` is Remit's own; with it, `expiresAt` is later and no deadline."""
+    if "deliverBefore" in item:
+        if not _is_time(item["deliverBefore"]):
+            raise Unsendable("deliverBefore is not a time")
+        return datetime.fromtimestamp(item["deliverBefore"], UTC)
+    if _is_time(item.get("expiresAt")):
+        return datetime.fromtimestamp(item["expiresAt"], UTC)
     try:
-        expiry = parse_instant(_text(item, "createdAt")) + lifetime
+        deadline = parse_instant(_text(item, "createdAt")) + lifetime
     except (ValueError, OverflowError):
         raise Unsendable("neither expiresAt nor createdAt is a time") from None
-    if epoch_seconds(expiry) >= _END_OF_TIME:
+    if epoch_seconds(deadline) >= _END_OF_TIME:
         raise Unsendable("createdAt is in a far future")
-    return expiry
+    return deadline
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and 0 < value < _END_OF_TIME

@@ -31,7 +31,7 @@ from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import EVENT_ID
 from remit.webhooks.moves import Changes, redelivery
 from remit.webhooks.policy import Status
-from remit.webhooks.record import Unsendable, Webhook, read_record
+from remit.webhooks.record import Lifespan, Unsendable, Webhook, read_record
 
 log = logging.getLogger(__name__)
 
@@ -100,22 +100,6 @@ class Candidate:
         }
 
 
-@dataclass(frozen=True)
-class Times:
-    """When a replayed webhook is due, and until when it and its event are there at the least."""
-
-    due_at: datetime
-    expires_at: datetime
-    kept_until: datetime
-
-    @classmethod
-    def of(cls, services: Services, due_at: datetime) -> Times:
-        """Its lifetime begins when it is due; what it ends as is kept for a while."""
-        settings = services.settings
-        expires_at = due_at + settings.webhook_lifetime
-        return cls(due_at, expires_at, expires_at + settings.webhook_retention)
-
-
 class Judge:
     """Says of records of one merchant whether they can be replayed. Endpoints are read once."""
 
@@ -180,22 +164,22 @@ def _candidate(record: Item, webhook: Webhook, events: Mapping[str, Item]) -> Ca
     return Candidate(record, webhook, expires_at if isinstance(expires_at, int) else None)
 
 
-def requeue(candidate: Candidate, now: datetime, times: Times) -> Changes:
+def requeue(candidate: Candidate, now: datetime, lifespan: Lifespan) -> Changes:
     """The write that replays a webhook, on the condition that its record is as it was seen."""
     condition, values = candidate.condition
-    changes = redelivery(candidate.webhook, now, times.due_at, times.expires_at)
+    changes = redelivery(candidate.webhook, now, lifespan)
     before = candidate.record.get("replays")
     changes["set"]["replays"] = before + 1 if isinstance(before, int) else 1
     return {**changes, "condition": condition, "values": values}
 
 
-def extension(candidate: Candidate, times: Times) -> Changes | None:
-    """The write that lets an event outlive its webhook, if it would not."""
+def extension(candidate: Candidate, lifespan: Lifespan) -> Changes | None:
+    """The write that lets an event outlive its webhook, if it could be gone before the deadline."""
     until = candidate.payload_until
-    if until is None or until >= epoch_seconds(times.expires_at):
+    if until is None or until >= epoch_seconds(lifespan.deliver_before):
         return None
     return {
-        "set": {"expiresAt": epoch_seconds(times.kept_until)},
+        "set": {"expiresAt": epoch_seconds(lifespan.expires_at)},
         "condition": "attribute_exists(#payload)",
     }
 
@@ -244,11 +228,11 @@ def _write(services: Services, candidate: Candidate, actor: str) -> bool:
     """Replay and tell the audit log, both or neither. False: the record was changed, or its event
     removed, since they were read."""
     now, tables, webhook = services.clock(), services.tables, candidate.webhook
-    times = Times.of(services, now)
+    lifespan = Lifespan.of(now, services.settings)
     actions = [
-        {"Update": tables.webhooks.update_action(webhook.id, **requeue(candidate, now, times))}
+        {"Update": tables.webhooks.update_action(webhook.id, **requeue(candidate, now, lifespan))}
     ]
-    if webhook.event_id is not None and (extended := extension(candidate, times)) is not None:
+    if webhook.event_id is not None and (extended := extension(candidate, lifespan)) is not None:
         actions.append({"Update": tables.events.update_action(webhook.event_id, **extended)})
     entry = AuditLog(services).entry(
         webhook.merchant_id,

@@ -12,7 +12,8 @@ from typing import Any
 from remit.errors import ConditionFailed, RecordRefused
 from remit.services import Services
 from remit.stop import Stop
-from remit.webhooks.replay import Candidate, Refused, Skip, Times, extension, requeue
+from remit.webhooks.record import Lifespan
+from remit.webhooks.replay import Candidate, Refused, Skip, extension, requeue
 from remit.webhooks.replay_job import Job
 from remit.webhooks.replay_pages import Found
 
@@ -29,10 +30,10 @@ class Put(Enum):
 
 @dataclass(frozen=True)
 class Slot:
-    """A webhook of a page with the times that it gets."""
+    """A webhook of a page with the lifespan that it gets."""
 
     found: Found
-    times: Times
+    lifespan: Lifespan
 
 
 class PageWriter:
@@ -55,7 +56,7 @@ class PageWriter:
         due_at = now if last_due_at is None else max(now, last_due_at + step)
         slots = []
         for one in found:
-            slots.append(Slot(one, Times.of(self._services, due_at)))
+            slots.append(Slot(one, Lifespan.of(due_at, self._services.settings)))
             if not isinstance(one.verdict, Refused):
                 due_at += step
         return slots
@@ -77,7 +78,7 @@ class PageWriter:
             verdict = slot.found.verdict
             if not isinstance(verdict, Candidate) or verdict.webhook.event_id is None:
                 continue
-            if (changes := extension(verdict, slot.times)) is not None:
+            if (changes := extension(verdict, slot.lifespan)) is not None:
                 wanted[verdict.webhook.event_id] = changes
         results = self._pool.map(self._extend, wanted, wanted.values())
         return {key: fault for key, fault in zip(wanted, results, strict=True) if fault is not None}
@@ -98,15 +99,15 @@ class PageWriter:
             case Candidate() as candidate:
                 if (fault := faults.get(candidate.webhook.event_id or "")) is not None:
                     return fault
-                return self._requeue(candidate, slot.times)
+                return self._requeue(candidate, slot.lifespan)
             case _:
                 return Put.BEFORE
 
-    def _requeue(self, candidate: Candidate, times: Times) -> Put | Skip:
+    def _requeue(self, candidate: Candidate, lifespan: Lifespan) -> Put | Skip:
         if self._stop.requested:
             return Put.NOT_TRIED
         key, replay = candidate.webhook.id, self._job.id
-        changes = requeue(candidate, self._services.clock(), times)
+        changes = requeue(candidate, self._services.clock(), lifespan)
         changes["set"]["replayedBy"] = replay
         try:
             self._webhooks.update(key, **changes)

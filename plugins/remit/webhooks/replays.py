@@ -178,7 +178,7 @@ class _Runner:
                 progress.skipped[result.value] += 1
             else:
                 progress.replayed += 1
-                progress.last_due_at = slot.times.due_at
+                progress.last_due_at = slot.lifespan.begins
         return True
 
     def _release(self, claim: Claim, progress: Progress, due_at: datetime) -> None:

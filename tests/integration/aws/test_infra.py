@@ -49,7 +49,9 @@ def test_the_index_of_due_webhooks_holds_what_delivery_needs_and_no_payload(
 ) -> None:
     projection = indexes(services.aws, "Webhooks")[INDEX]["Projection"]
     assert projection["ProjectionType"] == "INCLUDE"
-    assert {"eventID", "endpointID", "attempts"} <= set(projection["NonKeyAttributes"])
+    assert {"eventID", "endpointID", "attempts", "deliverBefore"} <= set(
+        projection["NonKeyAttributes"]
+    )
     assert "payload" not in projection["NonKeyAttributes"]
 
 

@@ -79,7 +79,8 @@ def test_publishing_stores_the_payload_once_and_a_record_in_the_queue(services: 
         "createdAt": "2026-11-23T12:00:00.000000Z",
         "updatedAt": "2026-11-23T12:00:00.000000Z",
         "dueAt": "2026-11-23T12:00:00.000000Z",
-        "expiresAt": int(NOW.timestamp()) + 86_400,
+        "deliverBefore": int(NOW.timestamp()) + 86_400,
+        "expiresAt": int(NOW.timestamp()) + 8 * 86_400,
         "waitingFor": "merchant-1",
     }
     stored = services.tables.events.get("evt-1")

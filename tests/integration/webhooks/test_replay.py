@@ -75,7 +75,8 @@ def test_a_dead_webhook_is_pending_again_with_attempts_and_lifetime_anew(
     again = record(services, key)
     assert (again["status"], again["attempts"], again["replays"]) == ("pending", 0, 1)
     assert (again["dueAt"], again["waitingFor"]) == (format_instant(clock()), MERCHANT)
-    assert again["expiresAt"] == epoch_seconds(clock() + DAY)
+    assert again["deliverBefore"] == epoch_seconds(clock() + DAY)
+    assert again["expiresAt"] == epoch_seconds(clock() + 8 * DAY)
     assert again["updatedAt"] == format_instant(clock())
     assert not again.keys() & {"reason", "reasonCode", "nextRetry", "claim"}
     assert services.webhook_queue.due(10) == [key]

@@ -153,7 +153,8 @@ def test_a_webhooks_time_begins_when_it_is_due(services: Services, clock: Manual
     request(services, rate=1)
     run(services)
     for one in services.tables.webhooks.get_many(keys).values():
-        assert one["expiresAt"] == epoch_seconds(parse_instant(one["dueAt"]) + DAY)
+        assert one["deliverBefore"] == epoch_seconds(parse_instant(one["dueAt"]) + DAY)
+        assert one["expiresAt"] == one["deliverBefore"] + 7 * 86_400
 
 
 def test_time_that_a_replay_lost_is_not_made_up_for(

@@ -197,7 +197,7 @@ def test_a_record_that_cannot_be_sent_says_why(changes) -> None:
 def test_a_foreign_record_is_read() -> None:
     record = foreign_webhook("wh-1", "https://x", expiresAt=None, payload={"amount": 5})
     webhook = read_record(record, timedelta(hours=1))
-    assert webhook.expires_at.isoformat() == "2026-11-23T12:30:00.123456+00:00"
+    assert webhook.deliver_before.isoformat() == "2026-11-23T12:30:00.123456+00:00"
     assert webhook.payload == '{"amount":5}'
 
 

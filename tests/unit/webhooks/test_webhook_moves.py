@@ -10,6 +10,7 @@ import pytest
 
 from remit.aws.table import Table
 from remit.clock import epoch_seconds, format_instant
+from remit.queue import new_token
 from remit.webhooks import moves
 from remit.webhooks.moves import Attempt, Changes, Move, Result, Seen, Times
 from remit.webhooks.policy import Decision, Reason, Status
@@ -18,6 +19,7 @@ from remit.webhooks.sender import Outcome
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=4)
+SECOND = timedelta(seconds=1)
 TIMES = Times(lease=timedelta(seconds=60), retention=timedelta(days=7))
 SEEN = Seen("wh-1", "2026-11-23T11:00:00.000000Z", "pending", 2)
 WEBHOOK = Webhook(
@@ -28,7 +30,7 @@ WEBHOOK = Webhook(
     url="",
     status=Status.PENDING,
     attempts=2,
-    expires_at=NOW + timedelta(hours=20),
+    deliver_before=NOW + timedelta(hours=20),
     event_id="evt-1",
     payload=None,
 )
@@ -47,7 +49,7 @@ def outcome(decision: Decision, *, keeps: bool = False, status: int | None = 200
 
 UNCLAIMED = {
     "claim": lambda: moves.claim(SEEN, "token", format_instant(LATER)),
-    "defer": lambda: moves.defer(SEEN, LATER),
+    "defer": lambda: moves.defer(SEEN, WEBHOOK, LATER),
     "set aside": lambda: moves.set_aside(SEEN, GONE, NOW, TIMES.retention),
     "drop": lambda: moves.drop(SEEN),
 }
@@ -84,11 +86,17 @@ def test_a_move_of_what_is_not_claimed_demands_the_record_as_it_was_read(made: M
 
 @pytest.mark.parametrize("status", [None, 7])
 def test_of_a_record_without_a_status_the_due_time_is_demanded(status: Any) -> None:
-    move = moves.defer(Seen("wh-1", SEEN.due_at, status, None), LATER)
+    move = moves.defer(Seen("wh-1", SEEN.due_at, status, None), WEBHOOK, LATER)
     assert (move.change["condition"], move.change["values"]) == (
         "#dueAt = :seen",
         {"seen": SEEN.due_at},
     )
+
+
+def test_of_a_record_without_a_due_time_its_absence_is_demanded() -> None:
+    change = moves.set_aside(Seen("wh-1", "", "pending", 0), GONE, NOW, TIMES.retention).change
+    assert change["condition"] == "attribute_exists(#dueShard) AND attribute_not_exists(#dueAt)"
+    assert change["values"] == {}
 
 
 @pytest.mark.parametrize("made", CLAIMED.values(), ids=CLAIMED)
@@ -140,8 +148,23 @@ def test_one_that_nobody_can_claim_leaves_the_queue_with_the_reason() -> None:
     short = move.short()
     assert move.short_result is Result.SET_ASIDE
     assert short["set"]["status"] == "failed"
-    assert "refuses" in short["set"]["reason"]
+    assert short["set"]["reasonCode"] == "unclaimable"
+    assert short["set"]["reason"] == "claim refused"
     assert set(short["remove"]) >= QUEUE
+
+
+@pytest.mark.parametrize(
+    ("until", "due_at"),
+    [
+        (WEBHOOK.deliver_before - SECOND, WEBHOOK.deliver_before - SECOND),
+        (WEBHOOK.deliver_before, WEBHOOK.deliver_before),
+        (WEBHOOK.deliver_before + SECOND, WEBHOOK.deliver_before),
+        (datetime.max.replace(tzinfo=UTC), WEBHOOK.deliver_before),
+    ],
+)
+def test_nothing_is_put_off_beyond_its_deadline(until: datetime, due_at: datetime) -> None:
+    change = moves.defer(SEEN, WEBHOOK, until).change
+    assert change["set"] == {"dueAt": format_instant(due_at)}
 
 
 def test_to_defer_consumes_no_attempt_and_ends_an_old_claim() -> None:
@@ -210,9 +233,33 @@ def test_a_dead_letter_says_why_in_words_and_for_programs(
 
 def test_a_reason_in_short_is_cut_between_characters() -> None:
     long = Decision(Status.FAILED, reason=Reason.GONE, detail="ü" * 100)
-    move = moves.set_aside(SEEN, long, NOW, TIMES.retention)
-    assert move.short is not None
-    assert move.short()["set"]["reason"] == "ü" * 20
+    for move, left in (
+        (moves.set_aside(SEEN, long, NOW, TIMES.retention), 11),
+        (outcome(long, status=410), 14),
+    ):
+        assert move.short is not None
+        assert move.short()["set"]["reasonCode"] == "gone"
+        assert move.short()["set"]["reason"] == "ü" * left
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_whatever_the_reason_in_short_it_takes_the_place_of_what_leaves(reason: Reason) -> None:
+    decision = Decision(Status.FAILED, reason=reason, detail="x" * 100)
+    place = {"dueShard": "63", "dueAt": format_instant(NOW)}
+    claimed = {**place, "claim": new_token()}
+    for move, leaves, adds in (
+        (moves.set_aside(SEEN, decision, NOW, TIMES.retention), place, {}),
+        (outcome(decision, status=410), claimed, {"responseCode": "410"}),
+    ):
+        assert move.short is not None
+        short = {name: move.short()["set"][name] for name in ("reason", "reasonCode")}
+        assert short["reason"]
+        assert _bytes(short) + _bytes(adds) <= _bytes(leaves)
+
+
+def _bytes(attributes: dict[str, str]) -> int:
+    """What attributes add to an item. A number takes less than its text does."""
+    return sum(len(name) + len(value) for name, value in attributes.items())
 
 
 def test_every_outcome_has_the_record_of_its_attempt() -> None:
@@ -227,7 +274,7 @@ def test_every_outcome_has_the_record_of_its_attempt() -> None:
         "status": 500,
         "errorClass": "",
         "excerpt": "ok",
-        "expiresAt": epoch_seconds(WEBHOOK.expires_at + TIMES.retention),
+        "expiresAt": epoch_seconds(WEBHOOK.deliver_before + TIMES.retention),
         "nextAttempt": format_instant(LATER),
     }
 

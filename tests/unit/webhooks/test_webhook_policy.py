@@ -18,7 +18,7 @@ def decision(answer: int | None, **changes) -> Decision:
     arguments = {
         "status": Status.PENDING,
         "attempts": 1,
-        "expires_at": FAR,
+        "deliver_before": FAR,
         "now": NOW,
         "schedule": SCHEDULE,
         "random": 0.0,
@@ -62,7 +62,7 @@ def test_what_is_final_stays_final() -> None:
         {
             "status": st.sampled_from([status for status in Status if MOVES[status]]),
             "attempts": st.integers(1, 10_000),
-            "expires_at": st.integers(1, 90_000).map(lambda s: NOW + timedelta(seconds=s)),
+            "deliver_before": st.integers(1, 90_000).map(lambda s: NOW + timedelta(seconds=s)),
             "retry_after": st.none() | st.integers(0, 100_000).map(lambda s: timedelta(seconds=s)),
             "random": st.floats(0, 1, exclude_max=True),
         }
@@ -76,14 +76,14 @@ def test_every_decision_is_an_allowed_move_within_the_lifetime(case, answer) -> 
     if made.next_attempt is None:
         assert made.status is Status.DELIVERED or made.reason
     else:
-        assert NOW < made.next_attempt < case["expires_at"]
+        assert NOW < made.next_attempt < case["deliver_before"]
         if answer in {429, 503} and wait is not None:
             assert made.next_attempt >= NOW + wait
             assert made.next_attempt <= NOW + max(wait, timedelta(hours=1)) * 1.2
 
 
 def test_a_retry_after_beyond_the_lifetime_expires_it() -> None:
-    made = decision(429, retry_after=timedelta(hours=1), expires_at=NOW + timedelta(minutes=59))
+    made = decision(429, retry_after=timedelta(hours=1), deliver_before=NOW + timedelta(minutes=59))
     assert made.status is Status.EXPIRED
     assert made.reason is Reason.EXPIRED
     assert made.detail == "not delivered in 1 attempts"

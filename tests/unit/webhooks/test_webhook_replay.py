@@ -13,8 +13,8 @@ from remit.services import Services
 from remit.settings import Settings
 from remit.stop import Stop
 from remit.webhooks.policy import Reason, Status
-from remit.webhooks.record import Webhook
-from remit.webhooks.replay import Candidate, Refused, Skip, Times, extension, requeue
+from remit.webhooks.record import Lifespan, Webhook
+from remit.webhooks.replay import Candidate, Refused, Skip, extension, requeue
 from remit.webhooks.replay_filter import MAX_RATE, REASON_CODES, ReplayFilter, check_filter
 from remit.webhooks.replay_job import Job, Progress, Unreadable, job_in
 from remit.webhooks.replay_pages import Already, Found
@@ -50,7 +50,7 @@ def webhook(**changes: Any) -> Webhook:
         "url": "https://example.com",
         "status": Status.FAILED,
         "attempts": 7,
-        "expires_at": NOW,
+        "deliver_before": NOW,
         "event_id": "evt-1",
         "payload": None,
     }
@@ -192,19 +192,19 @@ def test_every_name_of_an_expression_has_a_value() -> None:
 
 
 def test_a_replay_demands_the_record_as_it_was_seen(services: Services) -> None:
-    changes = requeue(candidate(), NOW, Times.of(services, NOW))
+    changes = requeue(candidate(), NOW, Lifespan.of(NOW, services.settings))
     assert changes["values"] == {"seen": "failed", "owner": "merchant-1", "updated": "then"}
     for part in ("attribute_not_exists(#dueShard)", "#status = :seen", "#updatedAt = :updated"):
         assert part in changes["condition"]
     foreign = Candidate({"id": "wh-1"}, webhook(), None)
-    condition = requeue(foreign, NOW, Times.of(services, NOW))["condition"]
+    condition = requeue(foreign, NOW, Lifespan.of(NOW, services.settings))["condition"]
     assert condition.endswith("attribute_not_exists(#updatedAt)")
 
 
 @pytest.mark.parametrize(("before", "after"), [(None, 1), (1, 2), (41, 42), ("many", 1)])
 def test_replays_are_counted(services: Services, before: Any, after: int) -> None:
     seen = candidate() if before is None else candidate(replays=before)
-    assert requeue(seen, NOW, Times.of(services, NOW))["set"]["replays"] == after
+    assert requeue(seen, NOW, Lifespan.of(NOW, services.settings))["set"]["replays"] == after
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_an_event_is_written_again_only_if_it_would_go_first(
     services: Services, payload_until: datetime | None, extended: bool
 ) -> None:
     seen = candidate(None if payload_until is None else int(payload_until.timestamp()))
-    changes = extension(seen, Times.of(services, NOW))
+    changes = extension(seen, Lifespan.of(NOW, services.settings))
     assert (changes is not None) is extended
     if changes is not None:
         assert changes["set"] == {"expiresAt": int((NOW + 8 * DAY).timestamp())}
@@ -229,7 +229,7 @@ def slots(
     writer = PageWriter(services, Stop(), job, pool)
     before = None if last is None else NOW + timedelta(seconds=last)
     return [
-        (slot.times.due_at - NOW).total_seconds()
+        (slot.lifespan.begins - NOW).total_seconds()
         for slot in writer.slots([found(verdict) for verdict in verdicts], before)
     ]
 
