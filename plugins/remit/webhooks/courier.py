@@ -155,7 +155,7 @@ class Courier:
             waiting = [one for lane in self._lanes.values() for one in lane.take_waiting()]
             await self._put_back([*waiting, *self._workers.take_waiting()])
         await self._workers.finish(seconds)
-        await self._flush()
+        self._flush()
         # An outcome that is being written is not given up: it would be delivered again.
         await asyncio.gather(*self._writing, return_exceptions=True)
         await self._put_back(list(self.open.values()))
@@ -240,9 +240,10 @@ class Courier:
         )
         self._outcomes.append((opened, move))
         if len(self._outcomes) >= _TOGETHER:
-            self._flush_soon(0)
+            self._flush()
         elif len(self._outcomes) == 1:
-            self._flush_soon(_PATIENCE_SECONDS)
+            loop = asyncio.get_running_loop()
+            self._flush_timer = loop.call_later(_PATIENCE_SECONDS, self._flush)
 
     def _keeps_until(self, opened: Open, decision: Decision, now: datetime) -> bool:
         """Whether this task makes the next attempt too.
@@ -257,21 +258,14 @@ class Courier:
             decision.next_attempt <= now + burst.longest_burst_wait
         )
 
-    def _flush_soon(self, seconds: float) -> None:
-        if self._flush_timer is not None:
-            self._flush_timer.cancel()
-        loop = asyncio.get_running_loop()
-        self._flush_timer = loop.call_later(seconds, self._flush_in_background)
-
-    def _flush_in_background(self) -> None:
-        _spawn(self._flush(), self._writing)
-
-    async def _flush(self) -> None:
+    def _flush(self) -> None:
+        """Have the outcomes written that there are by now."""
         if self._flush_timer is not None:
             self._flush_timer.cancel()
             self._flush_timer = None
         outcomes, self._outcomes = self._outcomes, []
-        await self._write(outcomes)
+        if outcomes:
+            _spawn(self._write(outcomes), self._writing)
 
     async def _put_back(self, claimed: list[Open], due_at: datetime | None = None) -> None:
         """Give webhooks back, due at once if nothing else is said. An attempt that was not made

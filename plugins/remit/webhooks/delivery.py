@@ -22,6 +22,7 @@ from functools import partial
 from remit.aws.wire import Wire
 from remit.clock import format_instant
 from remit.errors import StoreUnavailable
+from remit.garbage import rarely_collected
 from remit.queue import SHARDS, new_token
 from remit.services import Services
 from remit.stop import Stop
@@ -78,7 +79,8 @@ def deliver(
     if there is something; on the `last_try` nothing is kept for another one.
     """
     started = time.monotonic()
-    report = asyncio.run(_deliver(services, stop, chunk, shards, last_try, rand))
+    with rarely_collected():
+        report = asyncio.run(_deliver(services, stop, chunk, shards, last_try, rand))
     if report.chunk.held:
         save(report.chunk)
     log.info(

@@ -190,9 +190,9 @@ def test_requests_are_signed_queries(serve: Serve, waits: Waits) -> None:
 
     body, headers = server.requests[0]
     assert body == {"TableName": "Payments", "ReturnConsumedCapacity": "TOTAL"}
-    assert headers["X-Amz-Target"] == "DynamoDB_20120810.Query"
-    assert "AWS4-HMAC-SHA256 Credential=testing/" in headers["Authorization"]
-    assert "/us-east-1/dynamodb/aws4_request" in headers["Authorization"]
+    assert headers["x-amz-target"] == "DynamoDB_20120810.Query"
+    assert "AWS4-HMAC-SHA256 Credential=testing/" in headers["authorization"]
+    assert "/us-east-1/dynamodb/aws4_request" in headers["authorization"]
 
 
 NOT_JSON = b"not json"
