@@ -1,9 +1,10 @@
 """Delivers webhooks: every minute, and at once when something was put into the outbox.
 
 `deliver` claims and sends until nothing is due any more, so that a first attempt waits for one
-task and no other. Beside it, `survey` looks whether thousands are due; if so, `deliver_backlog` is
-mapped over groups of shards. `survey` is a task of its own, although a task costs about a second of
-CPU, since `deliver` may need minutes for its five tries, and the backlog must not wait for that.
+task and no other. Beside it, `survey` makes the webhooks of events that were written alone, and
+looks whether thousands are due; if so, `deliver_backlog` is mapped over groups of shards. `survey`
+is a task of its own, although a task costs about a second of CPU, since `deliver` may need minutes
+for its five tries, and the rest must not wait for that.
 
 Airflow's retries are the backoff: what failed and is to be tried again soon is held until then, and
 the next try of the task is the next attempt.

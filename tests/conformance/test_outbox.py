@@ -41,7 +41,7 @@ def test_two_workers_make_the_webhooks_of_every_event_once(services_on_standins:
     assert len(services.webhook_queue.due(200)) == 100
 
 
-def test_an_event_that_has_no_room_for_a_claim_leaves_the_queue(
+def test_an_event_that_has_no_room_for_a_reason_leaves_the_queue(
     services_on_standins: Services,
 ) -> None:
     services = services_on_standins
@@ -53,5 +53,5 @@ def test_an_event_that_has_no_room_for_a_claim_leaves_the_queue(
     assert fan_out(services, Stop(), 10) == 2
     left = services.tables.events.get("evt-9")
     assert left is not None
-    assert left["reason"] == "DynamoDB refuses its claim"
+    assert left["reason"] == "it is too large"
     assert DueQueue(services.tables.events, services.clock).due(10) == []

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -8,17 +8,27 @@ from typing import Any
 import pytest
 
 from remit.airflow import deliveries
+from remit.aws.table import transact
 from remit.errors import StoreUnavailable
 from remit.queue import SHARDS
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks import verify
 from remit.webhooks.chunk import DeliveryPending
+from remit.webhooks.outbox import Outbox
 from remit.webhooks.replay_filter import ReplayFilter
 from remit.webhooks.replay_job import find_replay, request_replay
 from tests.support.airflow import AIRFLOW_WARNINGS, RunDag
 from tests.support.clock import ManualClock
-from tests.support.webhooks import SECRET, Answer, Receiver, add_merchant, foreign_webhook, publish
+from tests.support.webhooks import (
+    SECRET,
+    Answer,
+    Receiver,
+    add_merchant,
+    event,
+    foreign_webhook,
+    publish,
+)
 
 pytestmark = AIRFLOW_WARNINGS
 
@@ -121,15 +131,9 @@ class States(dict[str, Any]):
         self.pop(key, None)
 
 
-def test_what_a_task_holds_is_delivered_though_the_events_cannot_be_read(
-    services: Services,
-    clock: ManualClock,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_what_a_task_holds_is_delivered_by_its_next_try(
+    services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def ailing(*_: object) -> int:
-        raise StoreUnavailable("Events does not answer")
-
     monkeypatch.setattr(deliveries, "services", lambda: services)
     states = States()
     context = {
@@ -143,11 +147,83 @@ def test_what_a_task_holds_is_delivered_though_the_events_cannot_be_read(
             deliveries.deliver_chunk(context, range(SHARDS))
         assert states
         clock.advance(5)
-        monkeypatch.setattr(deliveries, "fan_out", ailing)
         assert deliveries.deliver_chunk(context, range(SHARDS)) == {"delivered": 1}
     assert receiver.ids() == [key, key]
     assert states == {}
-    assert "events wait: Events does not answer" in caplog.text
+
+
+def surveyed(services: Services, monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """What the survey of the run of 12:10 shares out."""
+    monkeypatch.setattr(deliveries, "services", lambda: services)
+    run = SimpleNamespace(logical_date=datetime(2026, 11, 23, 12, 10, tzinfo=UTC))
+    return deliveries.survey_backlog({"dag_run": run}, 10)
+
+
+def test_events_that_were_written_alone_are_delivered_by_the_same_run(
+    run_dag: RunDag, airflow_services: Services
+) -> None:
+    services = airflow_services
+    outbox = Outbox(services)
+    with Receiver().running() as receiver:
+        add_merchant(services, receiver.url())
+        transact(services.tables.client, [outbox.alone(event(number)) for number in range(30)])
+        run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
+    assert len(receiver.received) == len(set(receiver.ids())) == 30
+
+
+def test_a_survey_shares_out_to_one_task_what_it_has_made(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, "https://example.com/hook")
+    assert surveyed(services, monkeypatch) == []
+    transact(services.tables.client, [Outbox(services).alone(event())])
+    assert surveyed(services, monkeypatch) == [list(range(SHARDS))]
+    assert surveyed(services, monkeypatch) == []
+
+
+def test_replays_go_on_though_events_are_written_alone_all_the_time(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    went_on: list[float] = []
+    monkeypatch.setattr(deliveries, "fan_out", lambda *_: 1)
+    monkeypatch.setattr(deliveries, "run_replays", lambda *_, seconds: went_on.append(seconds))
+    assert len(surveyed(services, monkeypatch)) == 1
+    assert went_on
+
+
+@pytest.mark.parametrize(
+    ("ailing", "said"),
+    [
+        ("fan_out", "events wait: it does not answer"),
+        ("adopt", "what the platform left waits: it does not answer"),
+        ("_due", "a backlog is not shared out: it does not answer"),
+    ],
+)
+def test_what_a_survey_cannot_read_keeps_nothing_else_from_being_done(
+    services: Services,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    ailing: str,
+    said: str,
+) -> None:
+    done: list[str] = []
+
+    def step(name: str) -> Callable[..., int]:
+        def called(*_: object, **__: object) -> int:
+            done.append(name)
+            if name == ailing:
+                raise StoreUnavailable("it does not answer")
+            return 1
+
+        return called
+
+    steps = ["fan_out", "adopt", "_due", "run_replays"]
+    for name in steps:
+        monkeypatch.setattr(deliveries, name, step(name))
+    groups = surveyed(services, monkeypatch)
+    assert done == steps
+    assert groups == ([] if ailing == "fan_out" else [list(range(SHARDS))])
+    assert said in caplog.text
 
 
 def test_a_survey_that_is_asked_to_stop_while_it_adopts_tells_its_replays(
@@ -155,15 +231,14 @@ def test_a_survey_that_is_asked_to_stop_while_it_adopts_tells_its_replays(
 ) -> None:
     stops: list[bool] = []
 
-    def adopt(_: Services, stop: Stop) -> None:
+    def adopt(_: Services, stop: Stop) -> int:
         stop.request()
+        return 0
 
     def run_replays(_: Services, stop: Stop, seconds: float) -> None:
         stops.append(stop.requested)
 
-    monkeypatch.setattr(deliveries, "services", lambda: services)
     monkeypatch.setattr(deliveries, "adopt", adopt)
     monkeypatch.setattr(deliveries, "run_replays", run_replays)
-    run = SimpleNamespace(logical_date=datetime(2026, 11, 23, 12, 10, tzinfo=UTC))
-    assert deliveries.survey_backlog({"dag_run": run}, 10) == []
+    assert surveyed(services, monkeypatch) == []
     assert stops == [True]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from remit.airflow.services import services
 from remit.errors import Interrupted, StoreUnavailable
 from remit.queue import SHARDS
 from remit.services import Services
-from remit.stop import Stop, stop_on_sigterm
+from remit.stop import stop_on_sigterm
 from remit.webhooks.adoption import adopt
 from remit.webhooks.chunk import Chunk, DeliveryPending
 from remit.webhooks.delivery import deliver
@@ -19,8 +19,8 @@ from remit.webhooks.replays import run_replays
 
 log = logging.getLogger(__name__)
 
-FAN_OUT = 500
-"""Events that were written alone, and that one try makes webhooks of before it delivers."""
+FAN_OUT_SECONDS = 30
+"""So long of every minute the survey makes webhooks of events that were written alone."""
 
 BACKLOG = 5_000
 """Webhooks that are due, per task. One task delivers thousands a minute; a backlog that it would
@@ -43,7 +43,6 @@ def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str
     last_try = task_instance.try_number > task_instance.max_tries
     resources = services()
     with stop_on_sigterm(resources.settings.grace) as stop:
-        _fan_out(resources, stop)
         saved = state.get(_STATE_KEY)
         report = deliver(
             resources,
@@ -65,19 +64,26 @@ def deliver_chunk(context: Mapping[str, Any], shards: Sequence[int]) -> dict[str
 def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[list[int]]:
     """Groups of shards, as many as there are backlogs due beyond the one that `deliver` is at.
 
+    Events that were written alone get their webhooks first. `deliver` may have ended by then, so
+    there is one group at least if there were any: their first attempts wait for no other run.
+
     Every so many minutes of the schedule, webhooks that the platform's own service left are
-    adopted first. Runs without a logical date were started by an event, not by the schedule. While
-    there is no backlog to share out, it goes on with replays, which would only add to one.
+    adopted. Runs without a logical date were started by an event, not by the schedule. While there
+    is no backlog to share out, it goes on with replays, which would only add to one.
+
+    What cannot be read keeps nothing else from being done: the next run comes in a minute.
     """
     resources = services()
     logical_date = context["dag_run"].logical_date
     with stop_on_sigterm() as stop:
+        fanned_out = _known("events wait", lambda: fan_out(resources, stop, FAN_OUT_SECONDS))
         if logical_date is not None and logical_date.minute % adoption_minutes == 0:
-            adopt(resources, stop)
-        groups = shard_groups(-(-(_due(resources) - BACKLOG) // BACKLOG))
-        if not groups:
+            _known("what the platform left waits", lambda: adopt(resources, stop))
+        due = _known("a backlog is not shared out", lambda: _due(resources))
+        backlogs = -(-(due - BACKLOG) // BACKLOG)
+        if backlogs < 1:
             run_replays(resources, stop, seconds=REPLAY_SECONDS)
-    return groups
+    return shard_groups(max(backlogs, 1 if fanned_out else 0))
 
 
 def shard_groups(count: int) -> list[list[int]]:
@@ -86,13 +92,13 @@ def shard_groups(count: int) -> list[list[int]]:
     return [list(range(group, SHARDS, groups)) for group in range(max(groups, 0))]
 
 
-def _fan_out(resources: Services, stop: Stop) -> None:
-    """Whatever keeps events waiting, the webhooks that there are, and that this task holds, go
-    on."""
+def _known(otherwise: str, count: Callable[[], int]) -> int:
+    """What was counted; none if the store does not answer, and a line of the log."""
     try:
-        fan_out(resources, stop, FAN_OUT)
+        return count()
     except StoreUnavailable as error:
-        log.warning("events wait: %s", error)
+        log.warning("%s: %s", otherwise, error)
+        return 0
 
 
 def _due(resources: Services) -> int:

@@ -1,37 +1,51 @@
 """Events that were written alone: their records are made here, and they leave the queue of events.
 
-An event and its records are one transaction that demands the claim's token. So a worker that is
-killed leaves everything to the next one, one that lost its lease writes nothing, and whatever is
-done twice is done once. How long the merchant's queue is does not count any more: these events
-were taken when they were written.
+They are served in batches: one transaction takes several events out of the queue and writes the
+records of all of them. It demands that each event is due as it was read, so a worker that is
+killed leaves everything to the next one, of two workers at once the slower writes nothing, and
+whatever is done twice is done once. A claim would say no more, and would bill the payload again.
+
+How long the merchant's queue is does not count any more: these events were taken when they were
+written, and have counted since. The lifetime of their webhooks has begun then, too.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from remit.aws.items import Item
-from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
-from remit.clock import format_instant
-from remit.errors import ConditionFailed, Conflict, RecordRefused, RemitError, StoreUnavailable
-from remit.queue import IF_DUE, Claim, DueQueue
+import msgspec
+from botocore.exceptions import ClientError
+
+from remit.aws.items import Item, encode_item
+from remit.aws.table import FAILED_CONDITION, TRANSACTION_LIMIT, TransactionCanceled, transact
+from remit.aws.tables import Tables
+from remit.clock import format_instant, parse_instant
+from remit.errors import ConditionFailed, Conflict, RemitError, StoreUnavailable
+from remit.queue import DueQueue
 from remit.services import Services
 from remit.stop import Stop
-from remit.webhooks.drafts import Action, event_expiry, webhook_records
+from remit.webhooks.drafts import TRANSACTION_BYTES, Action, event_expiry, webhook_records
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import EVENT_ID, is_event_type, is_merchant_id
 
 log = logging.getLogger(__name__)
 
-LEASE = timedelta(minutes=1)
-"""After so long another worker takes over what is not done."""
+PAUSE = timedelta(minutes=1)
+"""After so long an event that could not be served is tried again."""
 
-_THREADS = 8
-_OUT_OF_QUEUE = ("claim", "dueShard", "dueAt")
+_ROUND = 500  # events that are looked for together
+_BATCH = 25  # that are read together: 10 MB at the most
+_THREADS = 4
+_OUT_OF_QUEUE = ("claim", "dueShard", "dueAt", "waitingFor")
+_AS_READ = "#dueAt = :seen"  # nobody has taken it out of the queue, or put it off
+_REFUSED = "ValidationError"  # the reason of an action that DynamoDB does not take
 
 
 class Poison(RemitError):
@@ -42,62 +56,120 @@ class Poison(RemitError):
         self.reason = reason
 
 
-def fan_out(services: Services, stop: Stop, limit: int) -> int:
-    """Make the webhooks of up to `limit` events that are due; returns how many left the queue.
+def fan_out(
+    services: Services,
+    stop: Stop,
+    seconds: float,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    shuffle: Callable[[list[list[str]]], None] = random.shuffle,
+) -> int:
+    """Make the webhooks of the events that are due, the longest due first, until none is, for so
+    many seconds, or until asked to stop; returns how many events left the queue.
 
     One that cannot be served never keeps the others from it: if no webhook can be made of it, it
-    leaves the queue with the reason, otherwise it comes due again when its lease ends.
+    leaves the queue with the reason, otherwise it is tried again later. Of those that are looked
+    for together, `shuffle` decides the order, so that two workers do not meet at each.
 
     Raises:
         StoreUnavailable: it could not be found out what is due.
     """
-    run = _FanOut(services, stop)
+    deadline = monotonic() + seconds
+    queue = DueQueue(services.tables.events, services.clock)
+    tried: set[str] = set()
+    done = 0
     with ThreadPoolExecutor(_THREADS, "fan-out") as pool:
-        done = sum(pool.map(run.one, run.queue.due(limit)))
+        while not stop.requested and monotonic() < deadline:
+            # The index is late: what has left the queue, or failed, may be in it still.
+            keys = [key for key in queue.due(_ROUND) if key not in tried]
+            if not keys:
+                break
+            tried.update(keys)
+            batches = [keys[at : at + _BATCH] for at in range(0, len(keys), _BATCH)]
+            shuffle(batches)
+            done += sum(pool.map(_Round(services, stop).serve, batches))
     if done:
         log.info("%d events were fanned out", done)
     return done
 
 
-class _FanOut:
-    """One call of `fan_out`. A merchant's endpoints are read once in it."""
+@dataclass(frozen=True)
+class _Plan:
+    """What becomes of an event: the attributes that it leaves the queue with, and the records of
+    its webhooks."""
+
+    event: Item
+    changes: Item
+    records: Sequence[Item]
+    size: int
+    """Bytes of the items, at most: an item is smaller than its JSON."""
+
+    @classmethod
+    def of(cls, event: Item, changes: Item, records: Sequence[Item]) -> _Plan:
+        items = (encode_item(item) for item in (event, changes, *records))
+        return cls(event, changes, records, sum(len(msgspec.json.encode(item)) for item in items))
+
+    @property
+    def key(self) -> str:
+        return str(self.event["id"])
+
+    def actions(self, tables: Tables) -> list[Action]:
+        """The event's own action, and one per record."""
+        leave = tables.events.update_action(
+            self.key,
+            set=self.changes,
+            remove=_OUT_OF_QUEUE,
+            condition=_AS_READ,
+            values={"seen": self.event["dueAt"]},
+        )
+        puts = (tables.webhooks.create_action(record) for record in self.records)
+        return [{"Update": leave}, *({"Put": put} for put in puts)]
+
+
+class _Round:
+    """Serves what was found at one time. A merchant's endpoints are read once in it: one that was
+    added later gets only events that are found later."""
 
     def __init__(self, services: Services, stop: Stop) -> None:
-        self.queue = DueQueue(services.tables.events, services.clock)
         self._services = services
         self._tables = services.tables
         self._stop = stop
         self._endpoints: dict[str, Sequence[Endpoint]] = {}
 
-    def one(self, key: str) -> bool:
-        """Serve one event; whether it has left the queue."""
+    def serve(self, keys: Sequence[str]) -> int:
+        """Serve some events; how many have left the queue."""
         if self._stop.requested:
-            return False
+            return 0
         try:
-            return self._claim_and_serve(key)
+            events = self._tables.events.get_many(keys)
         except StoreUnavailable as error:
-            log.warning("event=%r waits: %s", key, error)
+            log.warning("%d events wait: %s", len(keys), error)
+            return 0
+        now = self._services.clock()
+        due = [event for event in events.values() if _is_due(event, now)]
+        plans = [plan for event in due if (plan := self._plan(event, now)) is not None]
+        return sum(map(self._leave_together, _transactions(plans)))
+
+    def _plan(self, event: Item, now: datetime) -> _Plan | None:
+        try:
+            return self._planned(event, now)
+        except StoreUnavailable as error:
+            log.warning("event=%r waits: %s", event["id"], error)
         except Exception:
-            log.exception("event=%r could not be fanned out", key)
-        return False
+            log.exception("event=%r could not be fanned out", event["id"])
+            self._put_off(event)
+        return None
 
-    def _claim_and_serve(self, key: str) -> bool:
+    def _planned(self, event: Item, now: datetime) -> _Plan:
+        # From now on: it outlives its webhooks, however late they are made.
+        changes: Item = {"expiresAt": event_expiry(now, self._services.settings)}
         try:
-            claim = self.queue.claim(key, LEASE)
-        except RecordRefused as error:
-            return self._set_aside_unclaimed(key, f"DynamoDB refuses its claim: {error}")
-        if claim is None:
-            return False
-        # From now on, since it outlives its webhooks, which begin now.
-        changes: Item = {"expiresAt": event_expiry(self._services.clock(), self._services.settings)}
-        try:
-            records = self._records(claim.item)
+            return _Plan.of(event, changes, self._records(event, now))
         except Poison as poison:
-            log.warning("event=%r has no webhooks: %s", key, poison)
-            return self._leave(claim, [], {**changes, "reason": poison.reason})
-        return self._leave(claim, records, changes)
+            log.warning("event=%r has no webhooks: %s", event["id"], poison)
+            return _Plan.of(event, {**changes, "reason": poison.reason}, ())
 
-    def _records(self, event: Item) -> list[Item]:
+    def _records(self, event: Item, now: datetime) -> list[Item]:
         """The records of an event as stored, which may be anything.
 
         Raises:
@@ -112,10 +184,9 @@ class _FanOut:
             raise Poison("payload is not there, or not text")
         if not is_merchant_id(merchant):
             raise Poison(f"merchantID is {merchant!a:.100}, which is no merchant's id")
-        endpoints = self._endpoints_of(merchant)
-        now, settings = self._services.clock(), self._services.settings
+        endpoints, published = self._endpoints_of(merchant), _published_at(event, now)
         try:
-            return webhook_records(key, kind, endpoints, now, settings)
+            return webhook_records(key, kind, endpoints, published, self._services.settings)
         except Conflict as error:
             raise Poison(str(error)) from None
 
@@ -132,27 +203,41 @@ class _FanOut:
             raise Poison(f"there is no merchant {merchant!r}")
         return endpoints
 
-    def _leave(self, claim: Claim, records: Iterable[Item], changes: Item) -> bool:
-        """Take an event out of the queue and write its records, both or neither."""
-        leave = {
-            "Update": self._tables.events.update_action(
-                claim.key,
-                set=changes,
-                remove=_OUT_OF_QUEUE,
-                condition="#claim = :held",
-                values={"held": claim.token},
-            )
-        }
-        puts: list[Action] = [
-            {"Put": self._tables.webhooks.create_action(record)} for record in records
-        ]
+    def _leave_together(self, plans: Sequence[_Plan]) -> int:
+        """Take events out of the queue and write their records, all or none; one by one if that
+        cannot be, so that each is judged by itself."""
+        actions = [action for plan in plans for action in plan.actions(self._tables)]
+        try:
+            transact(self._tables.client, actions)
+        except StoreUnavailable as error:
+            log.warning("%d events wait: %s", len(plans), error)
+            return 0
+        except (RemitError, ClientError) as error:
+            log.debug("%d events go one by one: %s", len(plans), error)
+            return sum(map(self._leave, plans))
+        return len(plans)
+
+    def _leave(self, plan: _Plan) -> bool:
+        try:
+            return self._write(plan)
+        except StoreUnavailable as error:
+            log.warning("event=%r waits: %s", plan.key, error)
+        except Exception:
+            log.exception("event=%r could not be fanned out", plan.key)
+            self._put_off(plan.event)
+        return False
+
+    def _write(self, plan: _Plan) -> bool:
+        leave, *puts = plan.actions(self._tables)
         try:
             transact(self._tables.client, [leave, *puts])
         except TransactionCanceled as canceled:
             own, *others = canceled.reasons
             if own == FAILED_CONDITION:
-                log.info("event=%r was claimed by another", claim.key)
+                log.info("event=%r was taken by another", plan.key)
                 return False
+            if own == _REFUSED:
+                return self._set_aside(plan)
             if FAILED_CONDITION not in others:
                 raise
             # Records that are there already stay as they are.
@@ -162,17 +247,55 @@ class _FanOut:
             transact(self._tables.client, [leave, *missing])
         return True
 
-    def _set_aside_unclaimed(self, key: str, reason: str) -> bool:
-        """Nothing more fits into the record (400 KB): what leaves it makes room for the reason."""
-        log.warning("event=%r has no webhooks: %s", key, reason)
+    def _set_aside(self, plan: _Plan) -> bool:
+        """Nothing more fits into the record (400 KB): what leaves it makes room for a word."""
+        log.warning("event=%r has no webhooks: DynamoDB refuses what is to change in it", plan.key)
+        return self._change(plan.event, set={"reason": "it is too large"}, remove=_OUT_OF_QUEUE)
+
+    def _put_off(self, event: Item) -> None:
+        """Let others go first, however many of these there are."""
+        later = format_instant(self._services.clock() + PAUSE)
+        try:
+            self._change(event, set={"dueAt": later})
+        except RemitError as error:
+            log.warning("event=%r could not be put off: %s", event["id"], error)
+
+    def _change(self, event: Item, *, set: Item, remove: Iterable[str] = ()) -> bool:  # noqa: A002
+        """Change an event that is as it was read; false: it is not."""
+        seen = {"seen": event["dueAt"]}
         try:
             self._tables.events.update(
-                key,
-                set={"reason": "DynamoDB refuses its claim"},
-                remove=_OUT_OF_QUEUE,
-                condition=f"attribute_exists(#dueShard) AND {IF_DUE}",
-                values={"now": format_instant(self._services.clock())},
+                event["id"], set=set, remove=remove, condition=_AS_READ, values=seen
             )
         except ConditionFailed:
             return False
         return True
+
+
+def _is_due(event: Item, now: datetime) -> bool:
+    """Whether it is, as it was read: the index, by which it was found, is late."""
+    due_at = event.get("dueAt")
+    return "dueShard" in event and isinstance(due_at, str) and due_at <= format_instant(now)
+
+
+def _published_at(event: Item, now: datetime) -> datetime:
+    """When an event was written; now, if its record does not say so."""
+    try:
+        return min(parse_instant(event["publishedAt"]), now)
+    except (KeyError, TypeError, ValueError):
+        return now
+
+
+def _transactions(plans: Iterable[_Plan]) -> Iterator[list[_Plan]]:
+    """Plans by transactions: as many as the limits of DynamoDB allow."""
+    together: list[_Plan] = []
+    actions = size = 0
+    for plan in plans:
+        actions += 1 + len(plan.records)
+        size += plan.size
+        if together and (actions > TRANSACTION_LIMIT or size > TRANSACTION_BYTES):
+            yield together
+            together, actions, size = [], 1 + len(plan.records), plan.size
+        together.append(plan)
+    if together:
+        yield together

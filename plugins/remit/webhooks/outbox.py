@@ -22,12 +22,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from remit.aws.table import TransactionCanceled, transact
-from remit.queue import queued
+from remit.clock import format_instant
 from remit.services import Services
 from remit.webhooks.drafts import Action, Draft, batches, draft_of, event_record, taken
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import Event
+from remit.webhooks.record import waiting
 from remit.webhooks.waiting import WaitingGauge
 
 log = logging.getLogger(__name__)
@@ -72,8 +73,9 @@ class Outbox:
         """The one action that stores an event and leaves its records to `fanout`.
 
         It reads no endpoint, and leaves a producer's transaction 99 actions. The price: delivery
-        begins a poll later, and the payload is billed again when the event is claimed and when it
-        leaves the queue (256 KB: 512 write units to store it, and then 256 and 512).
+        begins a poll later, and the payload is billed again when the event leaves the queue (256
+        KB: 512 write units to store it, and then 512 more). Until then it counts as one webhook
+        that waits; the lifetime of its webhooks begins now.
 
         Raises:
             QueueFull: the merchant's queue has no room.
@@ -81,7 +83,11 @@ class Outbox:
         self._gauge.check(event.merchant_id, 1)
         self._gauge.added(event.merchant_id, 1)
         now = self._services.clock()
-        stored = event_record(event, now, self._services.settings) | queued(event.id, now)
+        stored = {
+            **event_record(event, now, self._services.settings),
+            "publishedAt": format_instant(now),
+            **waiting(event.id, event.merchant_id, now),
+        }
         return {"Put": self._services.tables.events.create_action(stored)}
 
     def publish(self, event: Event) -> Published:

@@ -1,10 +1,12 @@
 """How many webhooks of a merchant wait for delivery, and the limit beyond which no more are taken.
 
 A webhook in the queue carries `waitingFor`; the sparse index `gsi-waiting` then holds exactly what
-waits. It is counted there, by keys alone: some 17,000 of them are a page of a megabyte. What was
-counted is believed for a while, the longer the more there was, and this process adds what it has
-published since. So the limit is a soft one: several publishers may pass it by what they publish
-within that while.
+waits. It is counted there, by keys alone: some 17,000 of them are a page of a megabyte. An event
+that was written alone carries it too, until its webhooks are made: before that nobody knows how
+many they will be, so it counts as one. What was counted is believed for a while, the longer the
+more there was, and this process adds what it has published since. So the limit is a soft one:
+several publishers may pass it by what they publish within that while, and events that were written
+alone by what is more than one webhook of each.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class WaitingGauge:
     """The lengths of merchants' queues as one process knows them. Safe in any thread."""
 
     def __init__(self, services: Services, limit: int | None = None) -> None:
-        self._table = services.tables.webhooks
+        self._tables = (services.tables.webhooks, services.tables.events)
         self._clock = services.clock
         self._limit = limit or services.settings.webhook_queue_limit
         self._counts: dict[str, _Count] = {}
@@ -83,9 +85,14 @@ class WaitingGauge:
         return count if count and count.at <= self._clock() < count.until else None
 
     def _count(self, merchant_id: str) -> _Count:
-        counted = self._table.count(
-            "#waitingFor = :merchant", {"merchant": merchant_id}, index=INDEX, most=self._limit
-        )
+        counted = 0
+        for table in self._tables:
+            counted += table.count(
+                "#waitingFor = :merchant",
+                {"merchant": merchant_id},
+                index=INDEX,
+                most=self._limit - counted,
+            )
         now = self._clock()
         believed = _FRESH + timedelta(seconds=counted / _COUNTED_PER_SECOND)
         count = _Count(counted, now, now + believed)

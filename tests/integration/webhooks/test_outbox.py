@@ -10,8 +10,10 @@ import pytest
 from remit.aws.table import TransactionCanceled, transact
 from remit.errors import Conflict, QueueFull, StoreUnavailable
 from remit.services import Services
+from remit.stop import Stop
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import PAYLOAD_LIMIT, Event
+from remit.webhooks.fanout import fan_out
 from remit.webhooks.outbox import Outbox, Published, actions_for
 from remit.webhooks.record import webhook_id
 from tests.support.webhooks import NOW, add_endpoint, add_merchant, event, publish, with_settings
@@ -278,7 +280,8 @@ def test_an_event_that_is_written_alone_waits_in_the_queue_of_events(
     transact(services.tables.client, [outbox.alone(event())])
     stored = services.tables.events.get("evt-1")
     assert stored is not None
-    assert stored["dueAt"] == "2026-11-23T12:00:00.000000Z"
+    assert stored["dueAt"] == stored["publishedAt"] == "2026-11-23T12:00:00.000000Z"
+    assert stored["waitingFor"] == "merchant-1"
     assert stored["payload"] == event().payload()
     assert webhooks(services) == {}
     assert outbox.publish(event()) == Published((), duplicate=True)
@@ -320,6 +323,23 @@ def test_what_a_producer_was_given_counts_at_once(services: Services) -> None:
     outbox.publish(event(3))
     with pytest.raises(QueueFull):
         outbox.items_for(event(4))
+
+
+def test_events_that_wait_for_their_webhooks_count(services: Services) -> None:
+    add_merchant(services, URL)
+    services = with_settings(services, webhook_queue_limit=3)
+    client = services.tables.client
+    publish(services)
+    for number in (2, 3):
+        transact(client, [Outbox(services).alone(event(number))])
+    for publishing in (Outbox(services).alone, Outbox(services).publish):
+        with pytest.raises(QueueFull) as full:
+            publishing(event(4))
+        assert full.value.count == 3
+    fan_out(services, Stop(), 10)
+    with pytest.raises(QueueFull):
+        Outbox(services).publish(event(4))
+    Outbox(with_settings(services, webhook_queue_limit=4)).publish(event(4))
 
 
 def test_remits_own_announcements_ask_for_no_room(services: Services) -> None:
