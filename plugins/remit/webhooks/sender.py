@@ -7,7 +7,6 @@ about another.
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import ssl
 import time
@@ -26,6 +25,7 @@ from yarl import URL
 from remit import __version__
 from remit.clock import Clock
 from remit.connections import PROTOCOL_ERRORS, Answer, Connections, Route
+from remit.deadlines import Deadlines
 from remit.errors import AddressRefused, ConfigurationError, InvalidRequest
 from remit.settings import Settings
 from remit.webhooks.addresses import (
@@ -116,7 +116,7 @@ class Sender:
         resolve: Resolve = addresses_of,
         tls: ssl.SSLContext | Literal[True] = True,
     ) -> None:
-        self._seconds = timeout.total_seconds()
+        self._deadlines = Deadlines(timeout.total_seconds())
         self._clock = clock
         self._stopwatch = stopwatch
         self._networks = networks
@@ -161,11 +161,10 @@ class Sender:
         """Post once. One deadline covers name lookup, connect, TLS, headers and body."""
         started = self._stopwatch()
         try:
-            async with asyncio.timeout(self._seconds):
-                connections, route = self._route(request.url)
-                answer = await connections.post(
-                    route, request.headers, request.body, limit=READ_BYTES
-                )
+            connections, route = self._route(request.url)
+            answer = await self._deadlines.run(
+                connections.post(route, request.headers, request.body, limit=READ_BYTES)
+            )
         except _ERRORS as error:
             return Outcome(self._since(started), error=error_class(error))
         return Outcome(
