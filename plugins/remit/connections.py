@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -54,12 +55,27 @@ class Route:
         return f"POST {target} HTTP/1.1\r\n{_lines(request.headers)}"
 
 
-class Connections:
-    """The connections of one connector. Use on one event loop."""
+MOST_KEPT = 256
+"""Connections that may be open when another one is kept for later."""
 
-    def __init__(self, connector: aiohttp.BaseConnector, timeout: aiohttp.ClientTimeout) -> None:
+
+class Connections:
+    """The connections of one connector. Use on one event loop.
+
+    There are as many as there are requests at once, and those that are kept for later: of these a
+    connector knows no limit, and every endpoint may have a few.
+    """
+
+    def __init__(
+        self,
+        connector: aiohttp.BaseConnector,
+        timeout: aiohttp.ClientTimeout,
+        most_kept: int = MOST_KEPT,
+    ) -> None:
         self._connector = connector
         self._timeout = timeout
+        self._most_kept = most_kept
+        self._open: WeakSet[ResponseHandler] = WeakSet()
 
     async def post(
         self, route: Route, headers: Mapping[str, str], body: bytes, *, limit: int
@@ -84,7 +100,9 @@ class Connections:
         except BaseException:
             connection.close()
             raise
-        if transport.get_write_buffer_size():  # it was answered before it was sent
+        # One that was answered before all was sent is closed, as is one too many.
+        if transport.get_write_buffer_size() or len(self._open) > self._most_kept:
+            self._open.discard(protocol)
             connection.close()
         else:
             connection.release()  # which closes it, unless the answer was read to its end
@@ -101,6 +119,7 @@ class Connections:
                 connection.close()
                 raise aiohttp.ServerDisconnectedError
             if not protocol.should_close:
+                self._open.add(protocol)
                 return connection, protocol, transport
             connection.close()
 

@@ -18,10 +18,10 @@ Post = Callable[[dict[str, str], bytes], Awaitable[Answer]]
 
 
 @asynccontextmanager
-async def poster(port: int, path: str = "/") -> AsyncIterator[Post]:
+async def poster(port: int, path: str = "/", most_kept: int = 100) -> AsyncIterator[Post]:
     url = URL(f"http://127.0.0.1:{port}{path}", encoded=True)
     async with aiohttp.TCPConnector() as connector:
-        connections = Connections(connector, aiohttp.ClientTimeout())
+        connections = Connections(connector, aiohttp.ClientTimeout(), most_kept)
         route = Route(url, {"User-Agent": "test"})
         yield lambda headers, body: connections.post(route, headers, body, limit=LIMIT)
 
@@ -126,6 +126,39 @@ async def test_a_connection_that_the_peer_closes_is_not_used_again() -> None:
     async with bare_receiver(scripted) as port, poster(port) as post:
         assert [(await post({}, b"")).content for _ in range(2)] == [b"bye"] * 2
     assert scripted.connections == 2
+
+
+async def test_no_more_connections_are_kept_than_may_be() -> None:
+    held = asyncio.Semaphore(0)
+    counts: asyncio.Queue[int] = asyncio.Queue()
+    open_now = 0
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal open_now
+        open_now += 1
+        counts.put_nowait(open_now)
+        try:
+            while True:
+                await read_request(reader)
+                await held.acquire()
+                writer.write(answer(b""))
+                await writer.drain()
+        finally:
+            open_now -= 1
+            counts.put_nowait(open_now)
+
+    async with bare_receiver(slow) as port, poster(port, most_kept=3) as post:
+        posts = [asyncio.create_task(post({}, b"")) for _ in range(10)]
+        while await counts.get() < 10:
+            pass
+        for _ in posts:
+            held.release()
+        await asyncio.gather(*posts)
+        while await counts.get() > 3:
+            pass
+        held.release()
+        await post({}, b"")
+        assert open_now == 3
 
 
 @pytest.mark.parametrize(

@@ -28,12 +28,12 @@ _EXACT = Context(prec=38, traps=[Inexact, Rounded])
 
 def encode_item(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
     """Encode a record."""
-    return {name: encode(value) for name, value in item.items()}
+    # Most attributes of most records are texts: they need no function.
+    return {name: {"S": v} if type(v) is str else encode(v) for name, v in item.items()}
 
 
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:
     """Decode a record as DynamoDB's API returns it."""
-    # Most attributes of most records are texts: they need no function.
     return {name: v["S"] if "S" in v else decode(v) for name, v in item.items()}
 
 

@@ -187,7 +187,7 @@ class Table(Generic[K]):
         deletes: Mapping[str, Any] = delete or {}
         shape = _update_shape(tuple(sets), tuple(adds), tuple(deletes), tuple(remove), condition)
         changes = (*sets.values(), *adds.values(), *deletes.values())
-        bound = {name: encode(v) for name, v in zip(shape.changed, changes, strict=True)}
+        bound = encode_item(dict(zip(shape.changed, changes, strict=True)))
         for name in shape.compared:
             bound[f":{name}"] = encode((values or {})[name])
         return {
