@@ -12,7 +12,7 @@ import msgspec
 
 from remit.aws.items import Item
 from remit.aws.table import FAILED_CONDITION, TRANSACTION_LIMIT
-from remit.clock import epoch_seconds, format_instant
+from remit.clock import epoch_seconds
 from remit.errors import Conflict
 from remit.services import Services
 from remit.settings import Settings
@@ -94,14 +94,7 @@ def webhook_records(
 
 def event_record(event: Event, now: datetime, settings: Settings) -> Item:
     """The record of an event, which is stored now."""
-    return {
-        "id": event.id,
-        "merchantID": event.merchant_id,
-        "type": event.type,
-        "payload": event.payload(),
-        "createdAt": format_instant(event.created_at),
-        "expiresAt": event_expiry(now, settings),
-    }
+    return {**event.attributes(), "expiresAt": event_expiry(now, settings)}
 
 
 def event_expiry(now: datetime, settings: Settings) -> int:

@@ -10,6 +10,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, TypeGuard
 
+from remit.aws.items import Item
 from remit.aws.limits import MAX_KEY_BYTES
 from remit.clock import format_instant
 from remit.errors import FieldError, InvalidRequest
@@ -70,6 +71,32 @@ class Event:
     def payload(self) -> str:
         """The JSON text that is stored once and sent, byte for byte, in every attempt."""
         return self._payload
+
+    def attributes(self) -> Item:
+        """What is stored of it."""
+        return {
+            "id": self.id,
+            "merchantID": self.merchant_id,
+            "type": self.type,
+            "payload": self._payload,
+            "createdAt": format_instant(self.created_at),
+        }
+
+    def differs_from(self, stored: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is another in an event as it is stored: its merchant, type or data.
+
+        When it happened does not count, for a producer that begins again often takes the time anew.
+        """
+        data = self._payload.removeprefix(
+            _head(self.id, self.type, format_instant(self.created_at))
+        )
+        then = _head(self.id, str(stored.get("type")), str(stored.get("createdAt")))
+        same = {
+            "merchant": stored.get("merchantID") == self.merchant_id,
+            "type": stored.get("type") == self.type,
+            "data": stored.get("payload") == then + data,
+        }
+        return tuple(name for name, is_same in same.items() if not is_same)
 
 
 class NotJson(TypeError):
@@ -141,17 +168,19 @@ def _shown(value: Any) -> str:
 
 
 def _text_of(event: Event) -> str:
-    envelope = {
-        "id": event.id,
-        "type": event.type,
-        "timestamp": format_instant(event.created_at),
-    }
-    head = ",".join(f"{_string(name, ())}:{_string(text, ())}" for name, text in envelope.items())
+    head = _head(event.id, event.type, format_instant(event.created_at))
     try:
-        return f'{{{head},"data":{_json(event.data, ("data",))}}}'
+        return f"{head}{_json(event.data, ('data',))}}}"
     except NotJson as error:
         allowed = "what JSON carries exactly: text, whole numbers, decimals, lists, objects"
         raise InvalidRequest(FieldError(dotted(error.path), error.problem, allowed)) from None
+
+
+def _head(event_id: str, event_type: str, timestamp: str) -> str:
+    """The JSON text up to the data."""
+    envelope = {"id": event_id, "type": event_type, "timestamp": timestamp}
+    members = (f"{_string(name, ())}:{_string(text, ())}" for name, text in envelope.items())
+    return f'{{{",".join(members)},"data":'
 
 
 def _json(value: Any, path: Path) -> str:

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from remit.aws.table import TransactionCanceled, transact
 from remit.clock import format_instant
+from remit.errors import Conflict
 from remit.services import Services
 from remit.webhooks.drafts import Action, Draft, batches, draft_of, event_record, taken
 from remit.webhooks.endpoint import Endpoint
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 class Published:
     """What became of an event: the webhooks that it has, those of disabled endpoints among them.
 
-    `duplicate`: its id had been published before, and this call changed nothing.
+    `duplicate`: it had been published before, and this call changed nothing.
     """
 
     webhook_ids: tuple[str, ...]
@@ -91,7 +92,12 @@ class Outbox:
         return {"Put": self._services.tables.events.create_action(stored)}
 
     def publish(self, event: Event) -> Published:
-        """Publish one event to its merchant's endpoints; see `publish_many`."""
+        """Publish one event to its merchant's endpoints; see `publish_many`.
+
+        Raises:
+            Conflict: its id was published before with another merchant, type or data, or the
+                merchant has more endpoints than a transaction can serve. Nothing was written.
+        """
         (published,) = self.publish_many([event])
         return published
 
@@ -103,15 +109,21 @@ class Outbox:
 
         Raises:
             QueueFull: a merchant's queue has no room for its webhooks; nothing was written.
-            Conflict: a merchant has more endpoints than a transaction can serve; nothing was
-                written.
+            Conflict: an id is there twice, for two events, or a merchant has more endpoints than a
+                transaction can serve; nothing was written. Or ids were published before with
+                another merchant, type or data: of these events nothing was written, and the rest
+                was.
             StoreUnavailable: not everything was written.
         """
         drafts = self._drafts(events)
+        _check_ids(drafts)
         self._check(drafts)
         results: dict[int, Published] = {}
+        conflicts: list[str] = []
         for batch in batches(drafts):
-            results |= self._write(batch)
+            results |= self._write(batch, conflicts)
+        if conflicts:
+            raise Conflict("; ".join(conflicts))
         return [results.get(draft.number, Published(())) for draft in drafts]
 
     def _drafts(self, events: Iterable[Event]) -> list[Draft]:
@@ -133,9 +145,9 @@ class Outbox:
     def _endpoints(self, merchant_id: str) -> list[Endpoint]:
         return endpoints_of(self._services.tables, merchant_id)
 
-    def _write(self, batch: Sequence[Draft]) -> dict[int, Published]:
+    def _write(self, batch: Sequence[Draft], conflicts: list[str]) -> dict[int, Published]:
         """Write a batch in one transaction; without those that were published before, if that is
-        why it was canceled."""
+        why it was canceled. `conflicts` is told which of those were another event."""
         if not batch:
             return {}
         try:
@@ -145,36 +157,56 @@ class Outbox:
             if not before:
                 raise
             left = [draft for draft in batch if draft.number not in before]
-            duplicates = {number: self._duplicate(draft) for number, draft in before.items()}
-            return duplicates | self._write(left)
+            duplicates = {}
+            for number, draft in before.items():
+                try:
+                    duplicates[number] = self._duplicate(draft)
+                except Conflict as conflict:
+                    conflicts.append(str(conflict))
+            return duplicates | self._write(left, conflicts)
         for draft in batch:
             self._gauge.added(draft.event.merchant_id, draft.waiting)
         return {draft.number: Published(draft.webhook_ids) for draft in batch}
 
     def _duplicate(self, draft: Draft) -> Published:
-        """What there is of an event that was published before."""
+        """What there is of an event that was published before.
+
+        Raises:
+            Conflict: it was another one.
+        """
         event, tables = draft.event, self._services.tables
-        stored = tables.events.get(event.id) or {}
-        given = {
-            "merchantID": event.merchant_id,
-            "type": event.type,
-            "payload": event.payload(),
-        }
-        other = [name for name, value in given.items() if stored.get(name) != value]
-        if other and stored:
-            log.warning(
-                "event=%s was published before with another %s: this one is not delivered",
-                event.id,
-                " and ".join(other),
-            )
-        else:
-            log.info("event=%s was published before", event.id)
+        stored = tables.events.get(event.id)
+        # Without it, as after its time, nobody can tell; its webhooks are there all the same.
+        if stored is not None and (other := event.differs_from(stored)):
+            raise _other_event(event.id, other)
+        log.info("event=%s was published before", event.id)
         there = {
             key
             for key, webhook in tables.webhooks.get_many(draft.webhook_ids).items()
             if webhook.get("merchantID") == event.merchant_id
         }
         return Published(tuple(key for key in draft.webhook_ids if key in there), duplicate=True)
+
+
+def _check_ids(drafts: Iterable[Draft]) -> None:
+    """Let every id pass that is given for one event, however often.
+
+    Raises:
+        Conflict: one is given for two.
+    """
+    first: dict[str, Event] = {}
+    for draft in drafts:
+        event = draft.event
+        before = first.setdefault(event.id, event)
+        if before is not event and (other := event.differs_from(before.attributes())):
+            raise _other_event(event.id, other)
+
+
+def _other_event(event_id: str, other: Sequence[str]) -> Conflict:
+    return Conflict(
+        f"event {event_id!r} was published before with another {' and '.join(other)}: "
+        "what is not the same happening needs an id of its own"
+    )
 
 
 def actions_for(event: Event, endpoints: Iterable[Endpoint], services: Services) -> list[Action]:

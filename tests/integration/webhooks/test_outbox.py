@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -171,25 +172,74 @@ def test_an_event_id_given_twice_is_a_duplicate_and_changes_nothing(
     assert services.tables.webhooks.get(key) == before
 
 
-def test_another_payload_under_the_same_id_is_a_duplicate_with_a_warning(
-    services: Services, outbox: Outbox, caplog: pytest.LogCaptureFixture
+def dated(made: Event, at: datetime) -> Event:
+    """The same event as if it had happened at another time."""
+    return replace(made, created_at=at)
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (event(amount=1), "data"),
+        (event(merchant="merchant-2"), "merchant"),
+        (replace(event(), type="payment.failed"), "type: what is not the same happening"),
+        (
+            replace(event(merchant="merchant-2", amount=1), type="payment.failed"),
+            "merchant and type and data",
+        ),
+    ],
+    ids=str,
+)
+def test_another_event_under_an_id_that_was_published_is_refused_and_changes_nothing(
+    services: Services, outbox: Outbox, other: Event, what: str
+) -> None:
+    add_merchant(services, URL, id="merchant-2")
+    key = publish(services)
+    before = services.tables.events.get("evt-1")
+    with pytest.raises(Conflict, match=f"'evt-1' was published before with another {what}"):
+        outbox.publish(other)
+    assert services.tables.events.get("evt-1") == before
+    assert webhooks(services).keys() == {key}
+
+
+def test_another_event_under_the_id_of_one_that_was_written_alone_is_refused(
+    services: Services, outbox: Outbox
+) -> None:
+    transact(services.tables.client, [outbox.alone(event())])
+    with pytest.raises(Conflict, match="another data"):
+        outbox.publish(event(amount=1))
+
+
+def test_the_time_of_an_event_that_is_published_again_does_not_count(
+    services: Services, outbox: Outbox
 ) -> None:
     key = publish(services)
-    assert outbox.publish(event(amount=1)) == Published((key,), duplicate=True)
-    assert "event=evt-1 was published before with another payload" in caplog.text
-    stored = services.tables.events.get("evt-1")
-    assert stored is not None
-    assert stored["payload"] == event().payload()
+    before = services.tables.events.get("evt-1")
+    again = dated(event(), NOW + timedelta(minutes=5))
+    assert outbox.publish(again) == Published((key,), duplicate=True)
+    assert services.tables.events.get("evt-1") == before
 
 
-def test_an_id_that_another_merchant_has_used_is_told_apart(
-    services: Services, outbox: Outbox, caplog: pytest.LogCaptureFixture
+def test_an_event_that_conflicts_keeps_none_of_the_others_from_being_written(
+    services: Services, outbox: Outbox
 ) -> None:
-    publish(services)
-    add_merchant(services, URL, id="merchant-2")
-    assert outbox.publish(event(merchant="merchant-2")) == Published((), duplicate=True)
-    assert "evt-1 was published before with another merchantID" in caplog.text
-    assert len(webhooks(services)) == 1
+    publish(services, 2)
+    publish(services, 70)
+    changed = {2: event(2, amount=1), 70: event(70, amount=1)}
+    with pytest.raises(Conflict, match=r"'evt-2' .*; event 'evt-70' ") as refused:
+        outbox.publish_many(changed.get(number, event(number)) for number in range(100))
+    assert "evt-3" not in str(refused.value)
+    assert len(webhooks(services)) == 100
+
+
+def test_two_events_under_one_id_in_one_call_are_refused_before_anything_is_written(
+    services: Services, outbox: Outbox
+) -> None:
+    with pytest.raises(Conflict, match="'evt-1' was published before with another data"):
+        outbox.publish_many([event(2), event(1), event(1, amount=1)])
+    assert webhooks(services) == {}
+    same = [event(1), dated(event(1), NOW + timedelta(seconds=1))]
+    assert [one.duplicate for one in outbox.publish_many(same)] == [False, True]
 
 
 def test_of_eight_publishers_of_one_event_one_creates_it(services: Services) -> None:

@@ -34,6 +34,28 @@ def test_the_payload_has_a_fixed_shape() -> None:
     )
 
 
+@pytest.mark.parametrize("seconds", [0, 300])
+def test_an_event_does_not_differ_from_itself_as_stored_at_whatever_time(seconds: int) -> None:
+    tricky = replace(event(note='"data":{"timestamp":"x"}'), id='evt"data":{')
+    stored = replace(tricky, created_at=NOW - timedelta(seconds=seconds)).attributes()
+    assert tricky.differs_from(stored) == ()
+
+
+@pytest.mark.parametrize(
+    ("stored", "other"),
+    [
+        ({"payload": "{}"}, ("data",)),
+        ({"payload": None}, ("data",)),
+        ({"createdAt": None}, ("data",)),
+        ({"merchantID": "merchant-2"}, ("merchant",)),
+        ({"type": "payment.failed"}, ("type", "data")),
+    ],
+    ids=str,
+)
+def test_an_event_says_in_what_it_differs(stored: dict[str, Any], other: tuple[str, ...]) -> None:
+    assert event().differs_from({**event().attributes(), **stored}) == other
+
+
 def test_money_is_never_a_float() -> None:
     assert canonical_json(Decimal("10.50")) == "10.50"
     with pytest.raises(TypeError, match="minor units"):
