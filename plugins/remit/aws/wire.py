@@ -9,6 +9,7 @@ Source: https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import random
 import secrets
@@ -40,10 +41,11 @@ from remit.errors import (
 log = logging.getLogger(__name__)
 
 TRIES = 6
-"""Of one request. With full jitter the waits between them are 1.5 s together on average, 3 s at
-the most: a lease must outlast them."""
+"""Of one request at the least. With full jitter the waits between them are 1.5 s together on
+average, 3 s at the most."""
 
 _FIRST_WAIT_SECONDS = 0.1
+_DOUBLINGS = TRIES - 2
 _TIMEOUT_SECONDS = 8.0  # of a request
 _CONNECT_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=3)
 _MOST_BYTES = 1 << 26  # of an answer: those of DynamoDB have 16 MB at the most
@@ -106,42 +108,48 @@ class Wire:
         bundle = self._aws.session.get_config_variable("ca_bundle")
         return ssl.create_default_context(cafile=bundle or None)
 
-    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(
+        self, operation: str, request: Mapping[str, Any], patience: float = 0.0
+    ) -> dict[str, Any]:
         """One operation.
 
         Raises:
-            StoreUnavailable: it failed time and again.
+            StoreUnavailable: it failed time and again, and for `patience` seconds at the least.
             ConditionFailed: the condition of a write does not hold.
             RecordRefused: DynamoDB does not take the values (`ValidationException`).
             WireRefused: it is wrong or not permitted.
         """
-        answer = await self._answer(operation, _encode(request))
+        answer = await self._answer(operation, _encode(request), patience)
         if "CancellationReasons" in answer:
             raise WireRefused(f"DynamoDB canceled a {operation}: {answer}")
         return answer
 
-    async def transact(self, actions: Sequence[Mapping[str, Any]]) -> Reasons | None:
+    async def transact(
+        self, actions: Sequence[Mapping[str, Any]], patience: float = 0.0
+    ) -> Reasons | None:
         """Do all actions (at most 100) or none: None, or the reasons why they were not done.
 
         An answer that was lost does no harm: the token makes the repetition the same transaction.
 
         Raises:
-            StoreUnavailable: it failed time and again.
+            StoreUnavailable: it failed time and again, and for `patience` seconds at the least.
             RecordRefused: DynamoDB does not take the values, and does not say whose.
         """
         request = {"TransactItems": actions, "ClientRequestToken": secrets.token_hex(16)}
-        answer = await self._answer("TransactWriteItems", _encode(request))
+        answer = await self._answer("TransactWriteItems", _encode(request), patience)
         reasons = answer.get("CancellationReasons")
         return None if reasons is None else [_reason(each) for each in reasons]
 
-    async def _answer(self, operation: str, body: bytes) -> dict[str, Any]:
-        for left in reversed(range(TRIES)):
+    async def _answer(self, operation: str, body: bytes, patience: float) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + patience
+        for tries in itertools.count(1):
             try:
                 return await self._send(operation, body)
             except StoreUnavailable as error:
-                if not left:
+                if tries >= TRIES and loop.time() >= until:
                     raise
-                wait = self._uniform(0, _FIRST_WAIT_SECONDS * 2 ** (TRIES - 1 - left))
+                wait = self._uniform(0, _FIRST_WAIT_SECONDS * 2 ** min(tries - 1, _DOUBLINGS))
                 log.warning("%s failed, again in %.2f s: %s", operation, wait, error)
                 await asyncio.sleep(wait)
         raise AssertionError("unreachable")

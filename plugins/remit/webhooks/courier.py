@@ -289,7 +289,9 @@ class Courier:
     async def _write(self, written: list[tuple[Open, Move]]) -> None:
         if not written:
             return
-        results = await self._writer.write([move for _, move in written])
+        # A lease may last that long yet; without its record, an attempt is made once more.
+        patience = self._settings.webhook_lease.total_seconds()
+        results = await self._writer.write([move for _, move in written], patience)
         for (opened, move), result in zip(written, results, strict=True):
             self.open.pop(move.key, None)
             self.remember(move.key)

@@ -18,7 +18,7 @@ from remit.webhooks.moves import Changes, Move, Result
 log = logging.getLogger(__name__)
 
 _ROUNDS = 8  # of one batch: each but the last has dropped an action, or met another transaction
-_WAIT_SECONDS = 0.02
+_WAIT_SECONDS = 0.02  # for another transaction; it doubles
 _CONFLICT = "TransactionConflict"
 
 
@@ -36,6 +36,7 @@ class _Batch:
     """A batch on its way: what is still to be written, and what became of the rest."""
 
     moves: Sequence[Move]
+    patience: float
     actions: list[_Action] = field(default_factory=list)
     results: dict[int, Result] = field(default_factory=dict)
     alone: list[int] = field(default_factory=list)
@@ -49,15 +50,16 @@ class Writer:
         self._attempts = tables.attempts
         self._wire = wire
 
-    async def write(self, moves: Sequence[Move]) -> list[Result]:
-        """Write moves, as many in one transaction as it takes, and say what became of each."""
+    async def write(self, moves: Sequence[Move], patience: float = 0.0) -> list[Result]:
+        """Write moves, as many in one transaction as it takes, and say what became of each. While
+        DynamoDB cannot be reached, this is not given up for so many seconds."""
         size = TRANSACTION_LIMIT // 2 if any(m.attempt for m in moves) else TRANSACTION_LIMIT
         batches = [moves[start : start + size] for start in range(0, len(moves), size)]
-        done = await asyncio.gather(*(self._write_batch(batch) for batch in batches))
+        done = await asyncio.gather(*(self._write_batch(batch, patience) for batch in batches))
         return [result for results in done for result in results]
 
-    async def _write_batch(self, moves: Sequence[Move]) -> list[Result]:
-        batch = _Batch(moves)
+    async def _write_batch(self, moves: Sequence[Move], patience: float) -> list[Result]:
+        batch = _Batch(moves, patience)
         for index, move in enumerate(moves):
             self._add(batch, index, move)
         try:
@@ -72,7 +74,9 @@ class Writer:
             log.exception("%d webhooks could not be recorded", len(batch.actions))
             for action in batch.actions:
                 batch.results.setdefault(action.index, Result.ERROR)
-        alone = await asyncio.gather(*(self._write_alone(moves[index]) for index in batch.alone))
+        alone = await asyncio.gather(
+            *(self._write_alone(moves[index], patience) for index in batch.alone)
+        )
         batch.results |= dict(zip(batch.alone, alone, strict=True))
         return [batch.results.get(index, Result.UNRECORDED) for index in range(len(moves))]
 
@@ -89,17 +93,18 @@ class Writer:
             batch.actions += actions
 
     async def _transact(self, batch: _Batch) -> None:
-        for _ in range(_ROUNDS):
+        for number in range(_ROUNDS):
             if not batch.actions:
                 return
-            reasons = await self._wire.transact([action.action for action in batch.actions])
+            actions = [action.action for action in batch.actions]
+            reasons = await self._wire.transact(actions, batch.patience)
             if reasons is None:
                 for action in batch.actions:
                     batch.results.setdefault(action.index, batch.moves[action.index].result)
                 return
             self._drop(batch, reasons)
             if any(reason in TRANSIENT_REASONS for reason in reasons):
-                await asyncio.sleep(_WAIT_SECONDS)
+                await asyncio.sleep(_WAIT_SECONDS * 2**number)
         log.warning("%d webhooks are not recorded: other writes came first", len(batch.actions))
 
     def _drop(self, batch: _Batch, reasons: Sequence[str | None]) -> None:
@@ -124,31 +129,39 @@ class Writer:
         batch.alone += sorted(refused)
         batch.actions = [action for action in kept if action.index not in refused]
 
-    async def _write_alone(self, move: Move) -> Result:
+    async def _write_alone(self, move: Move, patience: float) -> Result:
         """Write one move by itself, in short if DynamoDB refuses it as it is."""
         try:
-            result = await self._alone_or_in_short(move)
-            if move.attempt is not None:
-                await self._wire.call("PutItem", self._put(move))
+            result = await self._alone_or_in_short(move, patience)
         except ConditionFailed:
             log.warning("webhook=%r is another's", move.key)
-            return Result.LOST
+            result = Result.LOST
         except StoreUnavailable as error:
             log.warning("webhook=%r is not recorded: %s", move.key, error)
             return Result.UNRECORDED
         except RemitError:
             log.exception("webhook=%r could not be recorded", move.key)
             return Result.ERROR
+        if move.attempt is not None:
+            # It was made, whoever holds the webhook now.
+            await self._put_alone(move, patience)
         return result
 
-    async def _alone_or_in_short(self, move: Move) -> Result:
+    async def _put_alone(self, move: Move, patience: float) -> None:
         try:
-            await self._wire.call("UpdateItem", self._update(move.key, move.change))
+            await self._wire.call("PutItem", self._put(move), patience)
+        except RemitError as error:
+            log.warning("webhook=%r lacks the record of an attempt: %s", move.key, error)
+
+    async def _alone_or_in_short(self, move: Move, patience: float) -> Result:
+        try:
+            await self._wire.call("UpdateItem", self._update(move.key, move.change), patience)
         except RecordRefused as error:
             if move.short is None:
                 raise
             log.warning("webhook=%r is recorded in short: %s", move.key, error)
-            await self._wire.call("UpdateItem", self._update(move.key, move.short()))
+            short = self._update(move.key, move.short())
+            await self._wire.call("UpdateItem", short, patience)
             return move.short_result or move.result
         return move.result
 

@@ -83,6 +83,21 @@ async def test_what_does_not_pass_in_six_tries_is_an_outage(
         assert len(script.asked) == TRIES
 
 
+async def test_with_patience_it_is_no_outage_before_that_has_ended() -> None:
+    with scripted(*[error("InternalServerError", 500)] * 10) as script:
+        async with wire_to(script.url) as wire:
+            assert await wire.transact([ACTION], patience=60) is None
+        assert len(script.asked) == 11
+
+
+async def test_patience_ends() -> None:
+    with scripted(*[error("InternalServerError", 500)] * 100_000) as script:
+        async with wire_to(script.url) as wire:
+            with pytest.raises(StoreUnavailable, match="InternalServerError"):
+                await wire.transact([ACTION], patience=0.2)
+        assert len(script.asked) > TRIES
+
+
 async def test_the_waits_are_of_full_jitter_and_double() -> None:
     asked: list[tuple[float, float]] = []
 

@@ -34,15 +34,22 @@ class Wire:
         self.alone: dict[str, RemitError] = {}
         self.transactions: list[list[str]] = []
         self.calls: list[str] = []
+        self.patience: set[float] = set()
 
-    async def transact(self, actions: Sequence[Mapping[str, Any]]) -> Reasons | None:
+    async def transact(
+        self, actions: Sequence[Mapping[str, Any]], patience: float
+    ) -> Reasons | None:
+        self.patience.add(patience)
         self.transactions.append([_named(action) for action in actions])
         answer = self.answers.popleft() if self.answers else None
         if isinstance(answer, RemitError):
             raise answer
         return answer
 
-    async def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    async def call(
+        self, operation: str, request: Mapping[str, Any], patience: float
+    ) -> dict[str, Any]:
+        self.patience.add(patience)
         name = _named({{"UpdateItem": "Update", "PutItem": "Put"}[operation]: request})
         short = "short " if ":set_short" in request.get("ExpressionAttributeValues", {}) else ""
         self.calls.append(short + name)
@@ -204,6 +211,29 @@ async def test_what_becomes_of_one_that_goes_alone(
     wire.answers.append(RecordRefused("too large"))
     wire.alone["a"] = error
     assert await writer.write([move("a"), move("b")]) == [result, Result.CLAIMED]
+
+
+async def test_the_attempt_of_one_that_goes_alone_is_recorded_whoever_holds_it_now(
+    writer: Writer, wire: Wire
+) -> None:
+    wire.answers.append(RecordRefused("too large"))
+    wire.alone["a"] = ConditionFailed("stale")
+    assert await writer.write([outcome("a")]) == [Result.LOST]
+    assert wire.calls == ["a", "attempt of a"]
+
+
+async def test_one_that_is_recorded_without_its_attempt_is_recorded(
+    writer: Writer, wire: Wire
+) -> None:
+    wire.answers.append(RecordRefused("too large"))
+    wire.alone["attempt of a"] = StoreUnavailable("out of reach")
+    assert await writer.write([outcome("a")]) == [Result.DELIVERED]
+
+
+async def test_an_outage_is_outwaited_as_long_as_it_is_told(writer: Writer, wire: Wire) -> None:
+    wire.answers.append([None, "ValidationError"])
+    await writer.write([move("a"), move("b")], patience=60)
+    assert wire.patience == {60}
 
 
 async def test_one_that_is_refused_in_short_too_stays_as_it_is(writer: Writer, wire: Wire) -> None:
