@@ -3,20 +3,28 @@ merchant's other endpoints, in one transaction."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from remit.aws.table import Pair
+from remit.aws.table import TRANSACTION_LIMIT, Pair
 from remit.clock import format_instant
 from remit.errors import ConditionFailed
 from remit.ids import ulid
 from remit.services import Services
 from remit.webhooks.drafts import draft_of
+from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoint_records import EndpointRecords, is_there
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import Event
 
+log = logging.getLogger(__name__)
+
 EVENT_TYPE = "endpoint.disabled"
+
+MOST_TOLD = TRANSACTION_LIMIT - 3
+"""The endpoint's record, the entry and the event are in the same transaction."""
 
 
 def disable_and_tell(
@@ -28,7 +36,9 @@ def disable_and_tell(
     failing_since: str | None = None,
     new_id: Callable[[datetime], str] = ulid,
 ) -> None:
-    """Stop sending to an endpoint, and tell the merchant's others of it.
+    """Stop sending to an endpoint, and tell the merchant's others of it. Where there is no other
+    that hears of it, the event is kept for the endpoint itself, which a replay sends it to when it
+    is enabled again.
 
     `failing_since`: only if its record says that it has failed since just then.
 
@@ -46,10 +56,34 @@ def disable_and_tell(
         condition=f"{is_there(endpoint_id)} AND attribute_not_exists(#disabledReason){unchanged}",
         values={"since": failing_since},
     )
-    told = {"endpoint_id": endpoint_id, "reason": reason, "disabled_at": now}
-    event = Event(f"evt-{new_id(at)}", EVENT_TYPE, merchant_id, at, told)
-    others = [one for one in endpoints_of(services.tables, merchant_id) if one.id != endpoint_id]
+    data = {"endpoint_id": endpoint_id, "reason": reason, "disabled_at": now}
+    event = Event(f"evt-{new_id(at)}", EVENT_TYPE, merchant_id, at, data)
+    receivers = _receivers(endpoints_of(services.tables, merchant_id), endpoint_id, reason)
+    told, left = receivers[:MOST_TOLD], receivers[MOST_TOLD:]
     # Whatever the length of their queue: an announcement of Remit itself is never refused.
-    actions = [{"Update": update}, *draft_of(event, others, services).actions]
+    draft = draft_of(event, told, services)
+    actions = [{"Update": update}, *draft.actions]
     if not EndpointRecords(services).write(key, "disabled", actor, {"reason": reason}, actions):
         raise ConditionFailed(f"endpoint {endpoint_id} is disabled already, well, or not there")
+    log.warning(
+        "endpoint %s of %s gets nothing until it is enabled again: %s; told of it: %d others, "
+        "not told for want of room in a transaction: %d",
+        endpoint_id,
+        merchant_id,
+        reason,
+        draft.waiting,
+        len(left),
+    )
+
+
+def _receivers(endpoints: Sequence[Endpoint], disabled: str, reason: str) -> list[Endpoint]:
+    """Who wants the event, those that are enabled first: it is they who can do something."""
+    others = [one for one in endpoints if one.id != disabled and one.wants(EVENT_TYPE)]
+    if any(one.enabled for one in others):
+        return sorted(others, key=lambda one: not one.enabled)
+    itself = [
+        replace(one, disabled_reason=reason)
+        for one in endpoints
+        if one.id == disabled and one.wants(EVENT_TYPE)
+    ]
+    return [*itself, *others]
