@@ -18,6 +18,7 @@ _UNPROVEN_SHARE = 0.5
 _FIRST_PLACES_SHARE = 0.9
 _ENOUGH_PARKED = 200
 _MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
+_PARKED_CHARACTERS = 4096  # of a payload in a record: what is parked takes up to 40 megabytes
 
 
 class Admission:
@@ -69,7 +70,7 @@ class Admission:
         if lane.room(now) > 0 and self._may_begin(lane):
             lane.hold()
             return True
-        if lane.parks(now) and len(self._settled) < _MOST_SETTLED:
+        if lane.parks(now) and _is_small(ready) and len(self._settled) < _MOST_SETTLED:
             lane.parked.append(Parked(ready, now))
             self._parking[ready.known.key] = lane
             self._settled.add(ready.webhook.id)
@@ -163,3 +164,8 @@ class Admission:
             for parked in lane.parked
             if parked.item.seen.due_at > format_instant(now)
         ]
+
+
+def _is_small(ready: Ready) -> bool:
+    """Remit's own have no payload yet."""
+    return len(ready.webhook.payload or "") <= _PARKED_CHARACTERS

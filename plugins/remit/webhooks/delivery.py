@@ -262,7 +262,7 @@ class _Try:
         courier, now, token = self._courier, self._clock(), new_token()
         begun: set[str] = set()
         try:
-            allowed = [each for each in ready if await self._may_probe(each, done)]
+            allowed = await self._with_one_probe_each(ready, done)
             permitted = await self._pacing.permitted(allowed, done)
             complete = await self._preparer.complete(permitted, done)
             leased_until = format_instant(now + self._settings.webhook_lease)
@@ -281,14 +281,24 @@ class _Try:
                 if each.webhook.id not in begun:
                     courier.lane(each).release()
 
-    async def _may_probe(self, ready: Ready, done: list[Move]) -> bool:
-        """Whether it is no probe of an endpoint that failed, or the only one."""
-        key = ready.known.key
-        if not ready.probes or await asyncio.to_thread(self._health.try_probe, key):
-            return True
+    async def _with_one_probe_each(self, ready: list[Ready], done: list[Move]) -> list[Ready]:
+        """All but those that would be another probe of an endpoint that failed: these are put off,
+        in `done`."""
+        probes = {each.known.key: each for each in ready if each.probes}
+        if not probes:
+            return ready
+        granted = await asyncio.gather(
+            *(asyncio.to_thread(self._health.try_probe, key) for key in probes)
+        )
+        sent = [each for each, may in zip(probes.values(), granted, strict=True) if may]
         until = self._clock() + self._settings.webhook_timeout
-        done.append(moves.defer(ready.seen, ready.webhook, until))
-        return False
+        allowed = []
+        for each in ready:
+            if not each.probes or any(each is probe for probe in sent):
+                allowed.append(each)
+            else:
+                done.append(moves.defer(each.seen, each.webhook, until))
+        return allowed
 
     async def _keep_health(self) -> None:
         while True:

@@ -61,10 +61,15 @@ class Pacing:
     ) -> list[Ready]:
         now = self._clock()
         permitted: list[Ready] = []
-        for key, group in groups.items():
-            permits = await asyncio.to_thread(
-                self._limits.acquire, key, rates[key], len(group), now, now + HORIZON
+        taken = await asyncio.gather(
+            *(
+                asyncio.to_thread(
+                    self._limits.acquire, key, rates[key], len(group), now, now + HORIZON
+                )
+                for key, group in groups.items()
             )
+        )
+        for group, permits in zip(groups.values(), taken, strict=True):
             for each, moment in zip(group, permits.moments, strict=False):
                 each.not_before = (
                     moment if each.not_before is None else max(each.not_before, moment)

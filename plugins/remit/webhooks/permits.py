@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from remit.aws.items import Item
 from remit.aws.table import Pair, Table
 from remit.clock import format_instant, parse_instant
 from remit.errors import ConditionFailed
@@ -74,10 +73,6 @@ class RateLimits:
     def __init__(self, endpoints: Table[Pair]) -> None:
         self._table = endpoints
         self._seen: dict[Pair, Any] = {}
-
-    def load(self, key: Pair, record: Item) -> None:
-        """A record as it was read, which spares `acquire` a read; `{}`: there is none."""
-        self._seen[key] = record.get(_NEXT, _ABSENT)
 
     def acquire(
         self, key: Pair, rate: int, count: int, now: datetime, horizon: datetime

@@ -1,0 +1,109 @@
+"""Who has a place now, and what becomes of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from remit.webhooks.admission import Admission
+from remit.webhooks.backoff import RetrySchedule
+from remit.webhooks.directory import Known
+from remit.webhooks.endpoint import Endpoint, EndpointKey
+from remit.webhooks.health import ADMIT, Admit
+from remit.webhooks.lanes import FIRST_ROOM, Lane, Tally
+from remit.webhooks.moves import Seen
+from remit.webhooks.policy import Status
+from remit.webhooks.prepare import Ready
+from remit.webhooks.record import Webhook
+from tests.support.clock import ManualClock
+
+CHUNK = 100
+KNOWN = Known(
+    ("m-1", "ep-1"),
+    Endpoint("ep-1", "m-1", "https://example.com/", ()),
+    (),
+    RetrySchedule(),
+    RetrySchedule(),
+    (),
+)
+
+
+class Couriers:
+    """One lane, from which nothing is sent."""
+
+    def __init__(self) -> None:
+        self.tally = Tally()
+        self.counts: Counter[Any] = Counter()
+        self._lane: Lane[Any, Ready] = Lane(8, lambda _: None, self.tally)
+
+    def lane(self, _: Ready) -> Lane[Any, Ready]:
+        return self._lane
+
+
+class Healthy:
+    def admission(self, _: EndpointKey, __: datetime) -> Admit:
+        return ADMIT
+
+
+class Feeds:
+    """Counts what is left where it is."""
+
+    passes = 1
+    left = 0
+
+    def leave(self) -> None:
+        self.left += 1
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def feed() -> Feeds:
+    return Feeds()
+
+
+@pytest.fixture
+def admission(clock: ManualClock, feed: Feeds) -> Admission:
+    return Admission(Couriers(), Healthy(), feed, CHUNK, clock)  # type: ignore[arg-type]
+
+
+def ready(clock: ManualClock, number: int, payload: str | None = None) -> Ready:
+    webhook = Webhook(
+        id=f"wh-{number}",
+        merchant_id="m-1",
+        endpoint_id="ep-1",
+        event_type="payment.succeeded",
+        url=KNOWN.endpoint.url,
+        status=Status.PENDING,
+        attempts=0,
+        deliver_before=clock() + timedelta(hours=1),
+        event_id="ev-1" if payload is None else None,
+        payload=payload,
+    )
+    return Ready(Seen(webhook.id, "2026-01-01T00:00:00.000000Z", "pending", 0), webhook, KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("payload", "parks", "left"),
+    [(None, True, 0), ("x" * 4096, True, 0), ("x" * 4097, False, 1)],
+    ids=["Remit's own", "a small payload", "a large payload"],
+)
+def test_what_finds_no_place_is_parked_unless_it_takes_much_room(  # noqa: PLR0917 - fixtures
+    admission: Admission,
+    clock: ManualClock,
+    feed: Feeds,
+    payload: str | None,
+    parks: bool,
+    left: int,
+) -> None:
+    for number in range(FIRST_ROOM):
+        assert admission.admits(ready(clock, number), [])
+    assert not admission.parks
+    assert not admission.admits(ready(clock, FIRST_ROOM, payload), [])
+    assert (admission.parks, feed.left) == (parks, left)
