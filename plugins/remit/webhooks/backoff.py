@@ -9,11 +9,15 @@ from email.utils import parsedate_to_datetime
 RETRY_AFTER_CAP = timedelta(hours=6)
 """An endpoint may ask for this much patience; beyond it, it is asked again all the same."""
 
+LEAST_REPEATED = timedelta(minutes=1)
+"""Of an endpoint's own waits, the one that is repeated until a webhook expires: in a day that is
+1,440 attempts at the most, where a second would be 86,400."""
+
 
 @dataclass(frozen=True)
 class RetrySchedule:
     """Waits between attempts: a burst of doubling waits, then a tail of doubling waits with a cap,
-    or an endpoint's own `waits`, of which the last one is repeated.
+    or an endpoint's own `waits`, of which the last one is repeated, and is a minute at least then.
 
     Every wait is lengthened by up to `jitter` of itself, never shortened, so that webhooks that
     failed together do not come back together.
@@ -41,8 +45,10 @@ class RetrySchedule:
         return self._base(self.burst_attempts - 1) * (1 + self.jitter)
 
     def _base(self, attempts: int) -> timedelta:
+        if attempts <= len(self.waits):
+            return self.waits[attempts - 1]
         if self.waits:
-            return self.waits[min(attempts, len(self.waits)) - 1]
+            return max(self.waits[-1], LEAST_REPEATED)
         if attempts < self.burst_attempts:
             return self.first * (1 << (attempts - 1))
         # The exponent is bounded, because a foreign record may claim any number of attempts.

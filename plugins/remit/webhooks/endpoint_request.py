@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from remit.errors import FieldError, InvalidRequest
+from remit.webhooks.backoff import LEAST_REPEATED
 from remit.webhooks.endpoint import DEFAULT_ENDPOINT, EVENT_PATTERN
 from remit.webhooks.event import MAX_TYPE_LENGTH
 from remit.webhooks.signing import check_secret
@@ -18,6 +19,7 @@ MAX_RATE = 10_000
 MAX_CONCURRENCY = 64
 MAX_WAITS = 50
 MAX_WAIT_SECONDS = 86_400
+MIN_LAST_WAIT_SECONDS = int(LEAST_REPEATED.total_seconds())
 MAX_REASON = 200
 
 CheckUrl = Callable[[str], None]
@@ -70,7 +72,12 @@ def _schedule_fault(value: Any) -> str | None:
     if not 1 <= len(value) <= MAX_WAITS:
         return f"it has {len(value)} waits"
     faults = (_number_fault(MAX_WAIT_SECONDS)(wait) for wait in value)
-    return next((fault for fault in faults if fault), None)
+    if fault := next((fault for fault in faults if fault), None):
+        return fault
+    last = value[-1]
+    if last < MIN_LAST_WAIT_SECONDS:
+        return f"its last wait, which is repeated until a webhook expires, is {last} seconds"
+    return None
 
 
 RULES: Mapping[str, Rule] = MappingProxyType(
@@ -88,7 +95,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
             f"1 to {MAX_CONCURRENCY} requests at once", _number_fault(MAX_CONCURRENCY)
         ),
         "schedule": Rule(
-            f"1 to {MAX_WAITS} waits, each of 1 to {MAX_WAIT_SECONDS} seconds", _schedule_fault
+            f"1 to {MAX_WAITS} waits, each of 1 to {MAX_WAIT_SECONDS} seconds, the last one of "
+            f"{MIN_LAST_WAIT_SECONDS} at least",
+            _schedule_fault,
         ),
     }
 )

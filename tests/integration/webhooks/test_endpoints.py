@@ -175,9 +175,9 @@ def test_what_is_no_merchants_id_is_refused(
 def test_a_change_sets_what_is_given_and_null_takes_it_back(
     services: Services, store: EndpointStore, clock: ManualClock
 ) -> None:
-    before = add_endpoint(store, rate=5, events=["payment.*"], schedule=[5])
+    before = add_endpoint(store, rate=5, events=["payment.*"], schedule=[60])
     clock.advance(60)
-    values = {"rate": None, "concurrency": 3, "url": f"{URL}/2", "schedule": [7, 8]}
+    values = {"rate": None, "concurrency": 3, "url": f"{URL}/2", "schedule": [7, 80]}
     after = store.change(MERCHANT, before.id, values, actor=ACTOR)
     assert after == store.get(MERCHANT, before.id)
     assert after == replace(
@@ -185,7 +185,7 @@ def test_a_change_sets_what_is_given_and_null_takes_it_back(
         rate=None,
         concurrency=3,
         url=f"{URL}/2",
-        schedule=(timedelta(seconds=7), timedelta(seconds=8)),
+        schedule=(timedelta(seconds=7), timedelta(seconds=80)),
         updated_at=clock(),
     )
     assert "rate" not in stored(services, before.id)
@@ -222,7 +222,7 @@ def test_changes_of_different_fields_at_once_are_all_there(
         lambda: store.change(MERCHANT, endpoint.id, {"rate": 5}, actor=ACTOR),
         lambda: store.change(MERCHANT, endpoint.id, {"concurrency": 6}, actor=ACTOR),
         lambda: store.change(MERCHANT, endpoint.id, {"events": ["a.*"]}, actor=ACTOR),
-        lambda: store.change(MERCHANT, endpoint.id, {"schedule": [9]}, actor=ACTOR),
+        lambda: store.change(MERCHANT, endpoint.id, {"schedule": [90]}, actor=ACTOR),
         lambda: store.change(MERCHANT, endpoint.id, {"description": "d"}, actor=ACTOR),
         lambda: store.rotate_secret(MERCHANT, endpoint.id, actor=ACTOR),
         lambda: store.disable(MERCHANT, endpoint.id, "why", actor=ACTOR),
@@ -232,7 +232,7 @@ def test_changes_of_different_fields_at_once_are_all_there(
         list(pool.map(lambda change: change(), changes))
     after, record = store.get(MERCHANT, endpoint.id), stored(services, endpoint.id)
     assert (after.rate, after.concurrency, after.description) == (5, 6, "d")
-    assert (after.events, after.schedule) == (("a.*",), (timedelta(seconds=9),))
+    assert (after.events, after.schedule) == (("a.*",), (timedelta(seconds=90),))
     assert (len(after.secrets), after.disabled_reason) == (2, "why")
     assert HEALTH.items() <= record.items()
     assert len(entries(services)) == 8
@@ -409,7 +409,7 @@ def test_the_default_endpoint_has_settings_and_can_be_disabled_and_enabled(
 ) -> None:
     before = default_of(services, store)
     after = store.change(
-        MERCHANT, "default", {"events": ["payment.*"], "rate": 3, "schedule": [1]}, actor=ACTOR
+        MERCHANT, "default", {"events": ["payment.*"], "rate": 3, "schedule": [60]}, actor=ACTOR
     )
     assert after == store.get(MERCHANT, "default")
     assert (after.url, after.secrets) == (before.url, before.secrets)

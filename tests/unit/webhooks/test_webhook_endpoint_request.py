@@ -55,6 +55,20 @@ def test_the_message_says_which_number_is_wrong() -> None:
     assert refused(schedule=[5, 0])["schedule"] == "0 is not a whole number from 1 to 86400"
 
 
+def test_a_schedule_must_not_end_in_attempts_without_a_pause() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_changes("ep-1", {"schedule": [5, 59]}, lambda _: None)
+    (error,) = caught.value.errors
+    assert error.field == "schedule"
+    assert error.message == (
+        "its last wait, which is repeated until a webhook expires, is 59 seconds"
+    )
+    assert error.allowed == (
+        "1 to 50 waits, each of 1 to 86400 seconds, the last one of 60 at least"
+    )
+    assert check_changes("ep-1", {"schedule": [1, 60]}, lambda _: None) == {"schedule": [1, 60]}
+
+
 def test_what_is_shown_of_a_value_is_short() -> None:
     assert len(refused(rate="9" * 10_000)["rate"]) < 200
 

@@ -99,6 +99,27 @@ def test_an_endpoints_own_waits_are_used_and_the_last_one_is_repeated() -> None:
     assert [own.wait(n, 0).total_seconds() for n in (1, 2, 3, 10**6)] == [5, 300, 300, 300]
 
 
+@pytest.mark.parametrize(
+    ("given", "waits"),
+    [((1,), (1, 60, 60)), ((5, 59), (5, 59, 60)), ((300, 5), (300, 5, 60)), ((61,), (61, 61, 61))],
+    ids=str,
+)
+def test_own_waits_however_they_were_stored_are_repeated_once_a_minute_at_the_most(
+    given: tuple[int, ...], waits: tuple[int, ...]
+) -> None:
+    own = RetrySchedule(waits=tuple(timedelta(seconds=seconds) for seconds in given))
+    assert tuple(own.wait(n, 0).total_seconds() for n in (1, 2, 3)) == waits
+
+
+@given(st.lists(st.integers(1, 10**9), min_size=1, max_size=50))
+def test_in_a_day_no_schedule_makes_more_than_1490_attempts(seconds: list[int]) -> None:
+    own = RetrySchedule(waits=tuple(timedelta(seconds=one) for one in seconds))
+    age, attempts = timedelta(), 1
+    while (age := age + own.wait(attempts, 0)) < timedelta(days=1):
+        attempts += 1
+    assert attempts <= 1490  # 51 in the first 50 seconds, and one a minute then
+
+
 @given(st.integers(1, 10**9), st.floats(0, 1, exclude_max=True))
 def test_jitter_lengthens_by_at_most_a_fifth(attempts: int, random: float) -> None:
     base, wait = SCHEDULE.wait(attempts, 0), SCHEDULE.wait(attempts, random)
