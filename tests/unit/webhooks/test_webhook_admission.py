@@ -94,7 +94,7 @@ def ready(clock: ManualClock, number: int, payload: str | None = None) -> Ready:
     [(None, True, 0), ("x" * 4096, True, 0), ("x" * 4097, False, 1)],
     ids=["Remit's own", "a small payload", "a large payload"],
 )
-def test_what_finds_no_place_is_parked_unless_it_takes_much_room(  # noqa: PLR0917 - fixtures
+def test_what_finds_no_place_is_parked_unless_it_takes_much_room(
     admission: Admission,
     clock: ManualClock,
     feed: Feeds,
