@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from typing import Any
 
 import pytest
@@ -55,6 +56,24 @@ def test_an_alias_that_moves_on_to_another_key_asks_for_a_reseal(aws: Aws, kms: 
     kms.schedule_key_deletion(KeyId=first)
     assert vault(aws, alias).open(resealed) == SECRET
     kms.delete_alias(AliasName=alias)
+
+
+def test_no_log_has_a_secret_even_if_botocore_logs_all_it_can(
+    aws: Aws, kms: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, next_key = new_key(kms), new_key(kms)
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "botocore")
+    sealed = vault(aws, key).seal(SECRET)
+    assert vault(aws, key).open(sealed) == SECRET
+    assert vault(aws, next_key).reseal(sealed) is not None
+    messages = [record.getMessage() for record in caplog.records]
+    assert any("Making request for OperationModel(name=Decrypt)" in one for one in messages)
+    assert any("Response body" in one for one in messages)
+    key_material = SECRET.removeprefix("whsec_")
+    for written in (caplog.text, *messages):
+        for form in (SECRET, key_material, base64.b64encode(SECRET.encode()).decode()):
+            assert form not in written
 
 
 def test_a_secret_of_another_context_is_not_opened(aws: Aws, kms: Any) -> None:

@@ -27,6 +27,7 @@ from botocore.exceptions import (
     ConnectionError as BotoConnectionError,
 )
 
+from remit.aws.redaction import redact_botocore
 from remit.errors import StoreUnavailable
 
 THROTTLING_CODES = frozenset(
@@ -114,6 +115,7 @@ class Aws:
 
     def client(self, service: str, *, connections: int = 10) -> Any:
         """A low-level client with bounded waits; `connections` is its pool size."""
+        redact_botocore()
         return self.session.create_client(
             service,
             region_name=self.region,
