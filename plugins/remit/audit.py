@@ -8,27 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from remit.aws.items import Item
-from remit.clock import format_instant, parse_instant
+from remit.clock import format_instant
 from remit.services import Services
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One entry. `actor` is who did it, `action` what (`webhooks.endpoint.created`), `target` to
-    which thing, `details` what is worth knowing of it; nothing in them is secret."""
-
-    merchant_id: str
-    id: str
-    at: datetime
-    action: str
-    actor: str
-    target: str
-    details: Mapping[str, Any]
 
 
 def new_suffix() -> str:
@@ -37,7 +20,7 @@ def new_suffix() -> str:
 
 
 class AuditLog:
-    """The entries of all merchants, in the table `AuditLog`."""
+    """New entries of any merchant, for the table `AuditLog`. Operators read it there."""
 
     def __init__(self, services: Services, suffix: Callable[[], str] = new_suffix) -> None:
         self._table = services.tables.audit_log
@@ -54,47 +37,13 @@ class AuditLog:
         details: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """A new entry, as an action of `TransactWriteItems`. It is a conditional create: an entry
-        never takes the place of another."""
-        item = self._item(merchant_id, action, actor, target, details)
-        return {"Put": self._table.create_action(item)}
+        never takes the place of another.
 
-    def write(
-        self,
-        merchant_id: str,
-        action: str,
-        *,
-        actor: str,
-        target: str,
-        details: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Write an entry alone, of something that changes no record.
-
-        Raises:
-            StoreUnavailable: it is not written.
+        `actor` is who did it, `action` what (`webhooks.endpoint.created`), `target` to which thing,
+        `details` what is worth knowing of it. Nothing in them is secret.
         """
-        self._table.create(self._item(merchant_id, action, actor, target, details))
-
-    def entries_of(
-        self, merchant_id: str, *, since: datetime | None = None, limit: int = 100
-    ) -> list[Entry]:
-        """A merchant's entries, the newest first, those before `since` left out."""
-        condition, values = "#merchantID = :merchant", {"merchant": merchant_id}
-        if since is not None:
-            condition += " AND #id >= :since"
-            values["since"] = format_instant(since)  # with which an id begins
-        found = self._table.query(condition, values, limit=limit, descending=True)
-        return [_entry_in(item) for item in found]
-
-    def _item(
-        self,
-        merchant_id: str,
-        action: str,
-        actor: str,
-        target: str,
-        details: Mapping[str, Any] | None,
-    ) -> Item:
         at = format_instant(self._clock())
-        return {
+        item = {
             "merchantID": merchant_id,
             "id": f"{at}#{self._suffix()}",
             "at": at,
@@ -103,15 +52,4 @@ class AuditLog:
             "target": target,
             "details": dict(details or {}),
         }
-
-
-def _entry_in(item: Item) -> Entry:
-    return Entry(
-        merchant_id=item["merchantID"],
-        id=item["id"],
-        at=parse_instant(item["at"]),
-        action=item["action"],
-        actor=item["actor"],
-        target=item["target"],
-        details=item["details"],
-    )
+        return {"Put": self._table.create_action(item)}

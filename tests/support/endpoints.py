@@ -6,11 +6,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from remit.audit import AuditLog, Entry
 from remit.services import Services
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoints import EndpointStore
 from remit.webhooks.urls import check_url
+from tests.support.audit import Entry, entries_of
 
 KEY = "a2V5IG9uZSBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVzIS4="
 OTHER_KEY = "a2V5IHR3byBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVzIS4="
@@ -85,7 +85,7 @@ def add_endpoint(store: EndpointStore, merchant: str = MERCHANT, **fields: Any) 
 
 def entries(services: Services, verb: str = "") -> list[Entry]:
     """The audit log, or its entries of one kind. Those of one instant are in no order."""
-    found = AuditLog(services).entries_of(MERCHANT)
+    found = entries_of(services, MERCHANT)
     return [entry for entry in found if entry.action.endswith(verb)]
 
 

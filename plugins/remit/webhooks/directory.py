@@ -129,10 +129,6 @@ class Directory:
         """What was loaded; None: there is no such endpoint."""
         return self._known.get(key)
 
-    def forget(self, key: EndpointKey) -> None:
-        """Read it anew when it is met next: it was changed."""
-        self._read_at.pop(key, None)
-
     def _is_fresh(self, key: EndpointKey, now: datetime) -> bool:
         read_at = self._read_at.get(key)
         return read_at is not None and now - read_at < FRESH

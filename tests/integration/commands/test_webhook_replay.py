@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from remit.__main__ import main
-from remit.audit import AuditLog
 from remit.clock import format_instant
 from remit.services import Services
 from remit.webhooks import replay_pages
+from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.replays import MERCHANT, change, dead_letters, job, record, run
 from tests.support.webhooks import (
@@ -65,7 +65,7 @@ def test_one_webhook_is_replayed_and_before_that_asked_about(
         {"webhook": key, "was": "failed", "replayed": 1}
     ]
     assert record(services, key)["status"] == "pending"
-    assert [entry.actor for entry in AuditLog(services).entries_of(MERCHANT)] == ["ops"]
+    assert [entry.actor for entry in entries_of(services, MERCHANT)] == ["ops"]
 
 
 def test_many_are_counted_asked_for_and_followed(

@@ -12,6 +12,7 @@ from remit.webhooks.disabling import MOST_TOLD, disable_and_tell
 from remit.webhooks.endpoints import EndpointStore
 from remit.webhooks.replay import replay_one
 from remit.webhooks.urls import url_check
+from tests.support.audit import entries_of
 from tests.support.webhooks import add_endpoint, add_merchant
 
 MERCHANT = "merchant-1"
@@ -35,8 +36,7 @@ def stored(services: Services) -> dict[str, Any]:
 
 def actions(services: Services) -> list[str]:
     """What the audit log has of the merchant."""
-    found = services.tables.audit_log.query("#merchantID = :merchant", {"merchant": MERCHANT})
-    return [entry["action"] for entry in found]
+    return [entry.action for entry in entries_of(services, MERCHANT)]
 
 
 def test_the_only_endpoint_can_be_told_by_a_replay_once_it_is_enabled(services: Services) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from remit.audit import AuditLog
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks.delivery import deliver
+from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.webhooks import (
     Answer,
@@ -67,7 +67,7 @@ def test_a_foreign_url_that_is_gone_does_not_disable_the_endpoint(
     assert [one.path for one in receiver.received] == ["/old"]
     assert (services.tables.webhooks.get("wh-0") or {})["reasonCode"] == "gone"
     assert "disabledReason" not in endpoint(services)
-    assert list(AuditLog(services).entries_of("merchant-1")) == []
+    assert list(entries_of(services, "merchant-1")) == []
     key = publish(services)
     assert one_try(services) == {"delivered": 1}
     assert receiver.ids()[-1] == key

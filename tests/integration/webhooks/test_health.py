@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from remit.audit import AuditLog
 from remit.clock import format_instant
 from remit.errors import StoreUnavailable
 from remit.services import Services
 from remit.webhooks.disabling import disable_and_tell
 from remit.webhooks.health import GONE, Admit, Defer, HealthBook, Probe, Why
 from remit.webhooks.health_writer import HealthDisable, HealthUpdate, HealthWrite
+from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.webhooks import SECRET, add_merchant
 
@@ -340,7 +340,7 @@ def test_a_deleted_endpoint_does_not_come_back(
 
 def entries(services: Services) -> list[str]:
     """What the audit log says of endpoints that were disabled."""
-    found = AuditLog(services).entries_of(MERCHANT)
+    found = entries_of(services, MERCHANT)
     return [f"{e.actor}: {e.target} {e.details['reason']}" for e in found]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from remit.audit import AuditLog
 from remit.clock import format_instant, parse_instant
 from remit.services import Services
 from remit.settings import Settings
@@ -20,6 +19,7 @@ from remit.stop import Stop
 from remit.webhooks import verify
 from remit.webhooks.delivery import Report, deliver
 from remit.webhooks.outbox import Outbox
+from tests.support.audit import entries_of
 from tests.support.aws import REGION
 from tests.support.clock import ManualClock
 from tests.support.endpoints import OTHER_KEY as KEY
@@ -264,7 +264,7 @@ def test_one_that_is_gone_is_disabled_and_the_merchant_is_told_where_it_still_ca
     one_try(services)
     assert record(services, gone[0])["reasonCode"] == "gone"
     assert endpoint(services, "ep-gone")["disabledReason"] == "it answered 410 (Gone)"
-    (entry,) = AuditLog(services).entries_of("merchant-1")
+    (entry,) = entries_of(services, "merchant-1")
     assert (entry.action, entry.actor, entry.target) == (
         "webhooks.endpoint.disabled",
         "remit",

@@ -5,7 +5,6 @@ from typing import Any, NoReturn
 
 import pytest
 
-from remit.audit import AuditLog
 from remit.aws.table import TransactionCanceled
 from remit.clock import epoch_seconds, format_instant
 from remit.errors import Conflict, InvalidRequest, NotFound, RecordRefused, StoreUnavailable
@@ -14,6 +13,7 @@ from remit.stop import Stop
 from remit.webhooks import replay, verify
 from remit.webhooks.delivery import deliver
 from remit.webhooks.replay import replay_one
+from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.webhooks import (
     NOW,
@@ -60,7 +60,7 @@ def dead(services: Services, number: int = 1, **changes: Any) -> str:
 
 
 def entries(services: Services) -> list[tuple[str, str, str]]:
-    found = AuditLog(services).entries_of(MERCHANT)
+    found = entries_of(services, MERCHANT)
     return [(one.action, one.actor, one.target) for one in found]
 
 

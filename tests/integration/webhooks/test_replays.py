@@ -8,7 +8,6 @@ from typing import Any, NoReturn
 
 import pytest
 
-from remit.audit import AuditLog
 from remit.aws.table import Table
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import InvalidRequest, NotFound, RecordRefused, StoreUnavailable
@@ -22,6 +21,7 @@ from remit.webhooks.record import webhook_id
 from remit.webhooks.replay_job import count_replay, find_replay, request_replay
 from remit.webhooks.replay_pages import Pages
 from remit.webhooks.replays import LEASE, PAUSE, run_replays
+from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.replays import (
     ACTOR,
@@ -673,7 +673,7 @@ def test_a_request_is_stored_with_its_entry_in_the_audit_log(services: Services)
     assert stored["expiresAt"] == epoch_seconds(NOW + 8 * DAY)
     assert shown["status"] == "queued"
     assert shown["filter"] == stored["filter"]
-    (entry,) = AuditLog(services).entries_of(MERCHANT)
+    (entry,) = entries_of(services, MERCHANT)
     assert (entry.action, entry.actor, entry.target) == (
         "webhooks.replay.requested",
         ACTOR,

@@ -120,16 +120,6 @@ async def test_an_endpoint_is_read_once_in_ten_seconds(
     assert not (await found(directory)).endpoint.enabled
 
 
-async def test_one_that_was_changed_is_read_again_at_once(
-    directory: Directory, records: Records
-) -> None:
-    records.add()
-    await found(directory)
-    records.add(disabledReason="tired")
-    directory.forget(KEY)
-    assert not (await found(directory)).endpoint.enabled
-
-
 async def test_one_that_was_deleted_is_not_found(
     directory: Directory, records: Records, clock: ManualClock
 ) -> None:

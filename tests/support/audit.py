@@ -1,0 +1,43 @@
+"""The audit log as tests read it. Remit itself only ever writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from remit.clock import parse_instant
+from remit.services import Services
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry."""
+
+    merchant_id: str
+    id: str
+    at: datetime
+    action: str
+    actor: str
+    target: str
+    details: Mapping[str, Any]
+
+
+def entries_of(services: Services, merchant_id: str) -> list[Entry]:
+    """A merchant's entries, the newest first."""
+    found = services.tables.audit_log.query(
+        "#merchantID = :merchant", {"merchant": merchant_id}, descending=True
+    )
+    return [
+        Entry(
+            merchant_id=item["merchantID"],
+            id=item["id"],
+            at=parse_instant(item["at"]),
+            action=item["action"],
+            actor=item["actor"],
+            target=item["target"],
+            details=item["details"],
+        )
+        for item in found
+    ]
