@@ -6,13 +6,14 @@ from datetime import datetime
 
 from remit.clock import Clock, format_instant
 from remit.webhooks import moves
-from remit.webhooks.courier import Courier, Open, goes_to_its_endpoint
+from remit.webhooks.courier import Courier
 from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.feed import Feed
 from remit.webhooks.health import ADMIT, Admit, Defer, HealthBook, Probe
 from remit.webhooks.lanes import Lane, Parked
 from remit.webhooks.moves import Move, Result
 from remit.webhooks.prepare import Ready
+from remit.webhooks.recorder import Open, Recorder
 
 _UNPROVEN_SHARE = 0.5
 _FIRST_PLACES_SHARE = 0.9
@@ -29,9 +30,17 @@ class Admission:
     """
 
     def __init__(
-        self, courier: Courier, health: HealthBook, feed: Feed, chunk: int, clock: Clock
+        self,
+        courier: Courier,
+        recorder: Recorder,
+        health: HealthBook,
+        *,
+        feed: Feed,
+        chunk: int,
+        clock: Clock,
     ) -> None:
         self._courier = courier
+        self._recorder = recorder
         self._health = health
         self._feed = feed
         self._chunk = chunk
@@ -51,12 +60,12 @@ class Admission:
 
     def is_news(self, key: str) -> bool:
         """Whether this try has not had it lately: the index lags behind."""
-        courier = self._courier
+        recorder = self._recorder
         return not (
-            key in courier.open
-            or key in courier.kept
+            key in recorder.open
+            or key in recorder.kept
             or key in self._settled
-            or courier.had_lately(key)
+            or recorder.had_lately(key)
         )
 
     def admits(self, ready: Ready, done: list[Move]) -> bool:
@@ -79,7 +88,7 @@ class Admission:
         return False
 
     def _admission_of(self, ready: Ready, now: datetime) -> Admit | Probe | Defer:
-        if not goes_to_its_endpoint(ready):
+        if not ready.goes_to_its_endpoint:
             return ADMIT  # it would be no probe: its outcome tells nothing about the endpoint
         return self._health.admission(ready.known.key, now)
 
@@ -115,7 +124,7 @@ class Admission:
 
     def _still_may(self, ready: Ready, done: list[Move]) -> bool:
         """Whether the breaker has not opened since it was parked."""
-        if ready.probes or not goes_to_its_endpoint(ready):
+        if ready.probes or not ready.goes_to_its_endpoint:
             return True
         until = self._health.shut_until(ready.known.key, self._clock())
         if until is not None:
@@ -147,10 +156,10 @@ class Admission:
     def ended(self, key: str, result: Result) -> None:
         """It is not looked at again in this try, whatever the index says; or, if it was put off or
         another's, not before the index can know."""
-        self._courier.counts[result] += 1
+        self._recorder.counts[result] += 1
         if result in {Result.DEFERRED, Result.LOST}:
             self._settled.discard(key)
-            self._courier.remember(key)
+            self._recorder.remember(key)
         else:
             self._settled.add(key)
 

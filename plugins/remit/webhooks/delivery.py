@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
 import random
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 
 from remit.aws.wire import Wire
@@ -28,7 +26,7 @@ from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks import moves
 from remit.webhooks.admission import Admission
-from remit.webhooks.chunk import Chunk, Held
+from remit.webhooks.chunk import Chunk
 from remit.webhooks.courier import Courier
 from remit.webhooks.directory import Directory
 from remit.webhooks.disabling import disable_and_tell
@@ -39,6 +37,8 @@ from remit.webhooks.pacing import Pacing
 from remit.webhooks.permits import RateLimits
 from remit.webhooks.prepare import Prepared, Preparer, Ready
 from remit.webhooks.reader import Reader
+from remit.webhooks.recorder import Recorder
+from remit.webhooks.retries import Retries
 from remit.webhooks.sender import Sender
 from remit.webhooks.signing import Signer
 from remit.webhooks.writer import Writer
@@ -108,16 +108,12 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
     health = HealthBook(services, rand, disable=partial(disable_and_tell, services))
     reader, writer = Reader(tables, wire), Writer(tables, wire)
     directory = Directory(reader, settings, clock, services.vault, health)
+    recorder = Recorder(
+        settings, clock, stop, writer=writer, health=health, rand=rand, keeps=not last_try
+    )
+    signer = Signer(settings.webhook_signing_key)
     courier = Courier(
-        settings,
-        clock,
-        stop,
-        sender=sender,
-        signer=Signer(settings.webhook_signing_key),
-        writer=writer,
-        health=health,
-        rand=rand,
-        keeps=not last_try,
+        settings, clock, stop, sender=sender, signer=signer, recorder=recorder, health=health
     )
     preparer = Preparer(reader, directory, settings, clock, rand)
     feed = Feed(reader, shards, clock, time.monotonic)
@@ -129,6 +125,7 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
             preparer=preparer,
             writer=writer,
             courier=courier,
+            recorder=recorder,
             health=health,
             pacing=Pacing(RateLimits(tables.endpoints), settings, clock),
         )
@@ -147,6 +144,7 @@ class _Try:
         preparer: Preparer,
         writer: Writer,
         courier: Courier,
+        recorder: Recorder,
         health: HealthBook,
         pacing: Pacing,
     ) -> None:
@@ -157,19 +155,22 @@ class _Try:
         self._preparer = preparer
         self._writer = writer
         self._courier = courier
+        self._recorder = recorder
         self._health = health
         self._pacing = pacing
-        self._awaited: dict[str, Held] = {}
-        self._retries: list[tuple[datetime, str]] = []
+        self._retries = Retries((), recorder.kept)
         self._admission = Admission(
-            courier, health, feed, services.settings.webhook_chunk, services.clock
+            courier,
+            recorder,
+            health,
+            feed=feed,
+            chunk=services.settings.webhook_chunk,
+            clock=services.clock,
         )
 
     async def run(self, chunk: Chunk) -> Report:
         """Everything, from what an earlier try kept to what the next one shall go on with."""
-        self._awaited = {held.id: held for held in chunk.held}
-        self._retries = [(held.next_attempt, held.id) for held in chunk.held]
-        heapq.heapify(self._retries)
+        self._retries = Retries(chunk.held, self._recorder.kept)
         working = asyncio.create_task(self._work())
         keeping = asyncio.create_task(self._keep_health())
         try:
@@ -180,36 +181,36 @@ class _Try:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
             await self._end()
-        counts = {result.value: n for result, n in self._courier.counts.items() if n}
-        return Report(counts, Chunk((*self._awaited.values(), *self._courier.kept.all())))
+        counts = {result.value: n for result, n in self._recorder.counts.items() if n}
+        return Report(counts, Chunk(tuple(self._retries.all())))
 
     async def _work(self) -> None:
         until = time.monotonic() + TRY_SECONDS
         while not self._stop.requested and time.monotonic() < until:
-            self._courier.changed.clear()
+            self._recorder.changed.clear()
             try:
                 busy = await self._once()
             except StoreUnavailable as error:
                 log.warning("nothing is claimed for now: %s", error)
                 busy = False
-                if not self._courier.open:
+                if not self._recorder.open:
                     return
             if busy:
                 continue
             if not (
-                self._courier.open
-                or self._awaited
+                self._recorder.open
+                or self._retries
                 or self._admission.parks
                 or self._admission.expects()
             ):
                 return
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._courier.changed.wait(), _STOP_SECONDS)
+                await asyncio.wait_for(self._recorder.changed.wait(), _STOP_SECONDS)
 
     async def _once(self) -> bool:
         """One batch of whatever is first in line; False: there is nothing to do just now."""
-        courier = self._courier
-        room = min(_BATCH, self._settings.webhook_chunk - len(courier.open))
+        recorder = self._recorder
+        room = min(_BATCH, self._settings.webhook_chunk - len(recorder.open))
         if room <= 0:
             return False
         if self._admission.parks:
@@ -218,9 +219,9 @@ class _Try:
             if parked or overdue:
                 await self._begin(parked, overdue)
                 return True
-        if tokens := dict(self._due_retries(room)):
+        if tokens := self._retries.due(self._clock(), room):
             prepared = await self._held(tokens)
-            courier.counts[Result.LOST] += prepared.lost
+            recorder.counts[Result.LOST] += prepared.lost
         elif self._admission.enough_is_parked():
             return False
         else:
@@ -237,25 +238,10 @@ class _Try:
         try:
             prepared = await self._preparer.held(tokens)
         except StoreUnavailable:
-            for key in tokens:
-                heapq.heappush(self._retries, (self._awaited[key].next_attempt, key))
+            self._retries.again(tokens)
             raise
-        for key in tokens:
-            self._awaited.pop(key, None)
+        self._retries.begin(tokens)
         return prepared
-
-    def _due_retries(self, room: int) -> Iterable[tuple[str, str]]:
-        """Those of the chunk, and those kept since, whose next attempt has come."""
-        now, courier = self._clock(), self._courier
-        for held in courier.kept.news():
-            heapq.heappush(self._retries, (held.next_attempt, held.id))
-        while self._retries and self._retries[0][0] <= now and room > 0:
-            _, key = heapq.heappop(self._retries)
-            if (kept := courier.kept.take(key)) is not None:
-                self._awaited[key] = kept
-            if (due := self._awaited.get(key)) is not None:
-                room -= 1
-                yield key, due.token
 
     async def _begin(self, ready: list[Ready], done: list[Move]) -> None:
         """Claim, and write what else there is to write; what is claimed goes its way."""
@@ -315,11 +301,10 @@ class _Try:
         grace = self._settings.grace.total_seconds()
         await self._courier.finish(grace if self._stop.requested else None)
         back = self._admission.kept_claims()
-        self._courier.counts.update(await self._writer.write(back))
+        self._recorder.counts.update(await self._writer.write(back))
         if self._stop.requested:
-            held = [*self._awaited.values(), *self._courier.kept.take_all()]
-            self._awaited.clear()
+            held = self._retries.take_all()
             back = [moves.put_back(h.id, h.token, h.next_attempt) for h in held]
-            self._courier.counts.update(await self._writer.write(back))
+            self._recorder.counts.update(await self._writer.write(back))
         # Last: what is lost of it is seen again, and Airflow does not wait for long.
         await self._write_health()

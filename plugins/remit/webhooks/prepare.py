@@ -41,6 +41,13 @@ class Ready:
         """A record with its payload inside is the platform's own, and goes where it says."""
         return self.known.endpoint.url if self.webhook.payload is None else self.webhook.url
 
+    @property
+    def goes_to_its_endpoint(self) -> bool:
+        """Whether an attempt tells how its endpoint is. A record of the platform's own goes where
+        it says, which may be elsewhere: what its URL answers is nothing to the merchant's
+        endpoint."""
+        return self.url == self.known.endpoint.url
+
 
 @dataclass(slots=True)
 class Prepared:

@@ -334,10 +334,12 @@ def test_what_cannot_be_claimed_or_recorded_comes_due_again(
     key = publish(services)
     transact = Wire.transact
 
-    async def without_outcomes(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+    async def without_outcomes(
+        wire: Wire, actions: Sequence[Mapping[str, Any]], patience: float
+    ) -> Any:
         if any("Put" in action for action in actions):
             _out_of_reach()
-        return await transact(wire, actions)
+        return await transact(wire, actions, patience)
 
     with monkeypatch.context() as outage:
         outage.setattr(Wire, "transact", _out_of_reach)

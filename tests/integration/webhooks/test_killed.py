@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
@@ -21,10 +21,10 @@ from remit.errors import StoreUnavailable
 from remit.stop import Stop
 from remit.webhooks.delivery import deliver
 from remit.webhooks.reader import Reader
-from tests.support.aws import empty_tables
 from tests.support.deliverer import deliver_due, short_lease_services
 from tests.support.fleet import LIVE, Fleet, fleet, left_the_queue
 from tests.support.process import worker
+from tests.support.standins import StandIns
 from tests.support.webhooks import (
     Answer,
     Received,
@@ -40,11 +40,11 @@ COUNT = 4  # what is claimed at once for an endpoint that has not answered yet
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGTERM], ids=lambda s: s.name)
 def test_webhooks_of_a_deliverer_that_is_stopped_between_claim_and_outcome_are_delivered(
-    aws_server: str, sent: signal.Signals
+    standins: StandIns, sent: signal.Signals
 ) -> None:
     """SIGKILL: by another deliverer, once the lease has ended. SIGTERM: at once."""
-    empty_tables(aws_server)
-    services = short_lease_services(aws_server)
+    dynamodb, _ = standins.endpoints
+    services = short_lease_services(dynamodb)
     arrived, answer_now = threading.Event(), threading.Event()
 
     def hang(*_: object) -> Answer:
@@ -55,7 +55,7 @@ def test_webhooks_of_a_deliverer_that_is_stopped_between_claim_and_outcome_are_d
     with Receiver(hang).running() as receiver:
         add_merchant(services, receiver.url())
         keys = {publish(services, number) for number in range(COUNT)}
-        with worker("tests.support.deliverer", aws_server) as process:
+        with worker("tests.support.deliverer", dynamodb) as process:
             assert arrived.wait(20)
             held = [services.tables.webhooks.get(key) for key in keys]
             assert all(record and record["claim"] and record["attempts"] == 1 for record in held)
@@ -173,10 +173,10 @@ def test_outcomes_that_are_lost_come_due_again_when_their_lease_ends(
     with monkeypatch.context() as outage:
         transact = Wire.transact
 
-        async def without_outcomes(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+        async def without_outcomes(wire: Wire, actions: Sequence[Any], patience: float) -> Any:
             if any("Put" in action for action in actions):
                 raise StoreUnavailable("out of reach")
-            return await transact(wire, actions)
+            return await transact(wire, actions, patience)
 
         outage.setattr(Wire, "transact", without_outcomes)
         assert deliver_due(deployment.services).counts["unrecorded"] >= 20
@@ -258,11 +258,11 @@ def test_an_outcome_that_is_being_written_when_the_grace_period_ends_is_not_give
     services = with_settings(deployment.services, grace=timedelta(seconds=0.1))
     stop, transact = Stop(services.settings.grace), Wire.transact
 
-    async def slowly(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+    async def slowly(wire: Wire, actions: Sequence[Any], patience: float) -> Any:
         if any("Put" in action for action in actions):
             stop.request()
             await asyncio.sleep(0.5)
-        return await transact(wire, actions)
+        return await transact(wire, actions, patience)
 
     monkeypatch.setattr(Wire, "transact", slowly)
     deployment.add_merchant("m0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -36,11 +36,16 @@ class Couriers:
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self.counts: Counter[Any] = Counter()
         self._lane: Lane[Any, Ready] = Lane(8, lambda _: None, self.tally)
 
     def lane(self, _: Ready) -> Lane[Any, Ready]:
         return self._lane
+
+
+class Records:
+    """Nothing is recorded."""
+
+    counts: ClassVar[Counter[Any]] = Counter()
 
 
 class Healthy:
@@ -70,7 +75,9 @@ def feed() -> Feeds:
 
 @pytest.fixture
 def admission(clock: ManualClock, feed: Feeds) -> Admission:
-    return Admission(Couriers(), Healthy(), feed, CHUNK, clock)  # type: ignore[arg-type]
+    parts: Any = (Couriers(), Records(), Healthy())
+    looked_at: Any = feed
+    return Admission(*parts, feed=looked_at, chunk=CHUNK, clock=clock)
 
 
 def ready(clock: ManualClock, number: int, payload: str | None = None) -> Ready:
