@@ -57,17 +57,21 @@ def refuse(
         values = update.get("ExpressionAttributeValues", {})
         return update.get("Key") == {"id": {"S": "poison"}} and f":set_{attribute}" in values
 
-    async def transact_or_refuse(wire: Wire, actions: Sequence[Mapping[str, Any]]) -> Any:
+    async def transact_or_refuse(
+        wire: Wire, actions: Sequence[Mapping[str, Any]], patience: float
+    ) -> Any:
         if any(is_refused(action.get("Update", {})) for action in actions):
             raise RecordRefused("the item would be too large")
-        return await transact(wire, actions)
+        return await transact(wire, actions, patience)
 
-    async def call_or_refuse(wire: Wire, operation: str, request: Mapping[str, Any]) -> Any:
+    async def call_or_refuse(
+        wire: Wire, operation: str, request: Mapping[str, Any], *patience: float
+    ) -> Any:
         if operation == "UpdateItem" and is_refused(request):
             meanwhile()
             refused.set()
             raise RecordRefused("the item would be too large")
-        return await call(wire, operation, request)
+        return await call(wire, operation, request, *patience)
 
     monkeypatch.setattr(Wire, "transact", transact_or_refuse)
     monkeypatch.setattr(Wire, "call", call_or_refuse)
