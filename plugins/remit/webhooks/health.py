@@ -23,12 +23,11 @@ from remit.services import Services
 from remit.webhooks.breaker import Breaker, BreakerPolicy, State, counts_as
 from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.health_record import (
-    NOTHING,
     HealthUpdate,
     Stored,
-    Wanted,
     update_of,
 )
+from remit.webhooks.health_state import HealthState
 from remit.webhooks.health_writer import (
     Disable,
     HealthDisable,
@@ -82,54 +81,6 @@ class Defer:
 ADMIT, PROBE = Admit(), Probe()
 
 
-class _Health:
-    """What is known of one endpoint: as its record had it, and what became of it since."""
-
-    __slots__ = (
-        "breaker", "failing_at", "failing_since", "gone", "key", "last_success", "offered",
-        "probe_until", "retry_at", "stored", "success_at", "used", "worn_out",
-    )  # fmt: skip
-
-    def __init__(self, key: EndpointKey, breaker: Breaker) -> None:
-        self.key = key
-        self.breaker = breaker
-        self.stored = NOTHING
-        self.failing_since: datetime | None = None
-        self.last_success: datetime | None = None
-        self.used: dict[str, datetime] = {}
-        self.probe_until: datetime | None = None
-        self.gone = False
-        self.worn_out = False
-        """It failed once more, after it has failed for too long."""
-        self.offered: HealthWrite | None = None
-        """A write that is under way, or was handed out for it."""
-        self.retry_at = self.failing_at = self.success_at = _LONG_AGO
-        """When the next write may be made: any, that of failures, that of a success."""
-
-    @property
-    def shut(self) -> bool:
-        """Whether nothing is to be sent to it for good."""
-        return self.gone or self.stored.disabled
-
-    @property
-    def failing_changed(self) -> bool:
-        """Whether failures began or ended since its record was seen."""
-        return (self.failing_since is None) != (self.stored.failing_since is None)
-
-    def wanted(self, now: datetime) -> Wanted:
-        """What its record should say now. That failures ended is said at once, that they began
-        again, and that there are successes, now and then."""
-        recovered = self.failing_changed and self.failing_since is None
-        said = recovered or now >= self.failing_at
-        return Wanted(
-            failing_since=self.failing_since if said else self.stored.failing_since,
-            last_success=self.last_success if recovered or now >= self.success_at else None,
-            open_until=self.breaker.until,
-            opens=self.breaker.opens,
-            used=self.used,
-        )
-
-
 class HealthBook:
     """The health of the endpoints that one deliverer has met.
 
@@ -153,9 +104,9 @@ class HealthBook:
         self.try_probe = self._writer.try_probe
         self.apply = self._writer.apply
         self._policy = policy
-        self._known: dict[EndpointKey, _Health] = {}
-        self._restricted: dict[EndpointKey, _Health] = {}
-        self._dirty: dict[EndpointKey, _Health] = {}
+        self._known: dict[EndpointKey, HealthState] = {}
+        self._restricted: dict[EndpointKey, HealthState] = {}
+        self._dirty: dict[EndpointKey, HealthState] = {}
         self._room = _MOST_KNOWN
 
     def load(self, key: EndpointKey, record: Item) -> None:
@@ -240,7 +191,7 @@ class HealthBook:
                 del self._dirty[key]
         return due
 
-    def _write_of(self, health: _Health, now: datetime) -> HealthWrite | None:
+    def _write_of(self, health: HealthState, now: datetime) -> HealthWrite | None:
         if health.stored.disabled:
             return None
         if health.gone:
@@ -266,7 +217,7 @@ class HealthBook:
             if answer.record is not None and not exists(answer.key, answer.record):
                 self._forget(answer.key)
 
-    def _written(self, health: _Health, write: HealthWrite, *, done: bool) -> None:
+    def _written(self, health: HealthState, write: HealthWrite, *, done: bool) -> None:
         now = self._clock()
         health.offered = None
         if not done:
@@ -278,7 +229,7 @@ class HealthBook:
             if "lastSuccessAt" in write.set:
                 health.success_at = now + WRITE_EVERY
 
-    def _adopt(self, health: _Health, stored: Stored) -> None:
+    def _adopt(self, health: HealthState, stored: Stored) -> None:
         """Take over what others changed in the record; the rest is as this deliverer knows it."""
         before, health.stored = health.stored, stored
         if stored.attributes == before.attributes:
@@ -303,7 +254,7 @@ class HealthBook:
         else:
             breaker.opened_elsewhere(stored.open_until, stored.opens)
 
-    def _breaker_changed(self, health: _Health) -> None:
+    def _breaker_changed(self, health: HealthState) -> None:
         state, until = health.breaker.state, health.breaker.until
         if until is None:
             log.info("merchant=%r endpoint=%r breaker=%s", *health.key, state)
@@ -311,7 +262,7 @@ class HealthBook:
             log.warning("merchant=%r endpoint=%r breaker=%s to %s", *health.key, state, until)
         self._changed(health)
 
-    def _changed(self, health: _Health) -> None:
+    def _changed(self, health: HealthState) -> None:
         self._dirty[health.key] = health
         if health.shut or health.breaker.state is not State.CLOSED:
             self._restricted[health.key] = health
@@ -322,12 +273,12 @@ class HealthBook:
         """Those that wait for an endpoint do not all come back together, and none too early."""
         return Defer(until + (until - now) * self._policy.jitter * self._random(), why)
 
-    def _of(self, key: EndpointKey) -> _Health:
+    def _of(self, key: EndpointKey) -> HealthState:
         health = self._known.get(key)
         if health is None:
             if len(self._known) >= self._room:
                 self._make_room()
-            health = self._known[key] = _Health(key, Breaker(self._policy, self._random))
+            health = self._known[key] = HealthState(key, Breaker(self._policy, self._random))
         return health
 
     def _forget(self, key: EndpointKey) -> None:
