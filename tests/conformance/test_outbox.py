@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from remit.aws.table import transact
+from remit.aws.transactions import transact
 from remit.queue import DueQueue, queued
 from remit.services import Services
 from remit.stop import Stop

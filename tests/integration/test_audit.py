@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from remit.audit import AuditLog
-from remit.aws.table import TransactionCanceled, transact
+from remit.aws.transactions import TransactionCanceled, transact
 from remit.services import Services
 from tests.support.audit import Entry, entries_of
 from tests.support.clock import ManualClock

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from remit.airflow import deliveries
-from remit.aws.table import transact
+from remit.aws.transactions import transact
 from remit.errors import StoreUnavailable
 from remit.queue import SHARDS
 from remit.services import Services

@@ -7,40 +7,26 @@ Attribute names are always passed by reference, because many (`status`, `error`)
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Generic, TypeVar, cast
 
 from botocore.exceptions import ClientError
 
+from remit.aws.expressions import bound, bound_values, names, projected, update_shape
 from remit.aws.items import Item, decode_item, encode, encode_item
 from remit.aws.session import store_errors
 from remit.errors import (
     AlreadyExists,
     ConditionFailed,
     RecordRefused,
-    RemitError,
     StoreUnavailable,
 )
 
-_NAME = re.compile(r"#(\w+)")
-_VALUE = re.compile(r":(\w+)")
 _BATCH_GET_LIMIT = 100  # keys in one BatchGetItem
 _BATCH_GET_ROUNDS = 8  # so many in a row without a single key: with the waits, about six seconds
 _PAGE_TRIES = 3
 _FIRST_WAIT_SECONDS = 0.05
-TRANSACTION_LIMIT = 100  # actions in one TransactWriteItems
-_CONFLICT_TRIES = 5  # of a transaction that meets other writes: they are over in milliseconds
-FAILED_CONDITION = "ConditionalCheckFailed"
-"""The reason of an action whose condition does not hold, in a canceled transaction."""
-
-TRANSIENT_REASONS = frozenset(
-    {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"}
-)
-
 
 Pair = tuple[str, str]
 
@@ -110,7 +96,7 @@ class Table(Generic[K]):
             "ConsistentRead": True,
         }
         if attributes:
-            request |= _projected((*self.key_values(keys[0]), *attributes))
+            request |= projected((*self.key_values(keys[0]), *attributes))
         with store_errors(f"read {self.name}"):
             answer = self.client.batch_get_item(RequestItems={self.name: request})
         left = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
@@ -185,18 +171,18 @@ class Table(Generic[K]):
         sets: Mapping[str, Any] = set or {}
         adds: Mapping[str, Any] = add or {}
         deletes: Mapping[str, Any] = delete or {}
-        shape = _update_shape(tuple(sets), tuple(adds), tuple(deletes), tuple(remove), condition)
+        shape = update_shape(tuple(sets), tuple(adds), tuple(deletes), tuple(remove), condition)
         changes = (*sets.values(), *adds.values(), *deletes.values())
-        bound = encode_item(dict(zip(shape.changed, changes, strict=True)))
+        encoded = encode_item(dict(zip(shape.changed, changes, strict=True)))
         for name in shape.compared:
-            bound[f":{name}"] = encode((values or {})[name])
+            encoded[f":{name}"] = encode((values or {})[name])
         return {
             "TableName": self.name,
             "Key": self.key_values(key),
             "UpdateExpression": shape.expression,
             "ConditionExpression": condition,
             "ExpressionAttributeNames": dict(shape.names),
-            **_bound(bound),
+            **bound(encoded),
         }
 
     def create_action(self, item: Mapping[str, Any]) -> dict[str, Any]:
@@ -216,8 +202,8 @@ class Table(Generic[K]):
             "TableName": self.name,
             "Key": self.key_values(key),
             "ConditionExpression": condition,
-            "ExpressionAttributeNames": _names(condition),
-            **_bound(_values(values, condition)),
+            "ExpressionAttributeNames": names(condition),
+            **bound(bound_values(values, condition)),
         }
 
     def query(
@@ -237,9 +223,9 @@ class Table(Generic[K]):
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": key_condition,
-            "ExpressionAttributeNames": _names(key_condition, filter or ""),
+            "ExpressionAttributeNames": names(key_condition, filter or ""),
             "ScanIndexForward": not descending,
-            **_bound(_values(values, key_condition, filter or "")),
+            **bound(bound_values(values, key_condition, filter or "")),
         }
         if index:
             request["IndexName"] = index
@@ -268,9 +254,9 @@ class Table(Generic[K]):
             "IndexName": index,
             "KeyConditionExpression": key_condition,
             "FilterExpression": filter,
-            "ExpressionAttributeNames": _names(key_condition, filter),
+            "ExpressionAttributeNames": names(key_condition, filter),
             "Limit": limit,
-            **_bound(_values(values, key_condition, filter)),
+            **bound(bound_values(values, key_condition, filter)),
         }
         if start is not None:
             request["ExclusiveStartKey"] = encode_item(start)
@@ -290,8 +276,8 @@ class Table(Generic[K]):
         request: dict[str, Any] = {
             "TableName": self.name,
             "KeyConditionExpression": key_condition,
-            "ExpressionAttributeNames": _names(key_condition),
-            **_bound(_values(values, key_condition)),
+            "ExpressionAttributeNames": names(key_condition),
+            **bound(bound_values(values, key_condition)),
             "Select": "COUNT",
         }
         if index:
@@ -318,8 +304,8 @@ class Table(Generic[K]):
             "TableName": self.name,
             "FilterExpression": filter,
             "ProjectionExpression": projection,
-            "ExpressionAttributeNames": _names(filter, projection),
-            **_bound(_values(values, filter)),
+            "ExpressionAttributeNames": names(filter, projection),
+            **bound(bound_values(values, filter)),
         }
         return self._pages("scan", request, None)
 
@@ -356,116 +342,3 @@ class Table(Generic[K]):
         parts = (key,) if isinstance(key, str) else key
         names = (self.key,) if self.sort is None else (self.key, self.sort)
         return {name: {"S": part} for name, part in zip(names, parts, strict=True)}
-
-
-@dataclass(frozen=True)
-class _UpdateShape:
-    """An update without its values: its expression, the attributes' names, and the names of the
-    values that change the record and of those that the condition compares."""
-
-    expression: str
-    names: Mapping[str, str]
-    changed: tuple[str, ...]
-    compared: frozenset[str]
-
-
-@lru_cache(maxsize=256)  # the shapes are few: what differs from call to call is values
-def _update_shape(
-    sets: tuple[str, ...],
-    adds: tuple[str, ...],
-    deletes: tuple[str, ...],
-    removes: tuple[str, ...],
-    condition: str,
-) -> _UpdateShape:
-    clauses = []
-    if sets:
-        clauses.append("SET " + ", ".join(f"{_path(n)} = :set_{_flat(n)}" for n in sets))
-    if adds:
-        clauses.append("ADD " + ", ".join(f"#{name} :add_{name}" for name in adds))
-    if deletes:
-        clauses.append("DELETE " + ", ".join(f"#{name} :delete_{name}" for name in deletes))
-    if removes:
-        clauses.append("REMOVE " + ", ".join(f"#{name}" for name in removes))
-    expression = " ".join(clauses)
-    return _UpdateShape(
-        expression,
-        _names(expression, condition),
-        (
-            *(f":set_{_flat(name)}" for name in sets),
-            *(f":add_{name}" for name in adds),
-            *(f":delete_{name}" for name in deletes),
-        ),
-        frozenset(_VALUE.findall(condition)),
-    )
-
-
-def _path(name: str) -> str:
-    return ".".join(f"#{part}" for part in name.split("."))
-
-
-def _flat(name: str) -> str:
-    """A path as a part of a value's name, which has no dots."""
-    return name.replace(".", "__")
-
-
-def _names(*expressions: str) -> dict[str, str]:
-    return {f"#{name}": name for text in expressions for name in _NAME.findall(text)}
-
-
-def _values(values: Mapping[str, Any] | None, *expressions: str) -> dict[str, Any]:
-    used = {name for text in expressions for name in _VALUE.findall(text)}
-    return {f":{name}": encode((values or {})[name]) for name in used}
-
-
-def _projected(names: Iterable[str]) -> dict[str, Any]:
-    """What lets an answer have no more than these attributes."""
-    projection = ", ".join(f"#{name}" for name in names)
-    return {"ProjectionExpression": projection, "ExpressionAttributeNames": _names(projection)}
-
-
-def _bound(values: dict[str, Any]) -> dict[str, Any]:
-    """The values as a request names them; DynamoDB refuses an empty map of them."""
-    return {"ExpressionAttributeValues": values} if values else {}
-
-
-class TransactionCanceled(RemitError):
-    """A transaction did not happen. `reasons` has one code per action, `None` for innocent ones."""
-
-    def __init__(self, reasons: list[str | None]) -> None:
-        super().__init__(f"transaction canceled: {reasons}")
-        self.reasons = reasons
-
-
-def transact(client: Any, actions: Sequence[Mapping[str, Any]]) -> None:
-    """Do all actions or none; each is `{"Put": …}` or `{"Update": …}` from a table's `…_action`.
-
-    One that meets another write of one of its records, a heartbeat for example, is tried again.
-
-    Raises:
-        TransactionCanceled: the condition of an action does not hold.
-    """
-    if len(actions) > TRANSACTION_LIMIT:
-        raise ValueError(f"{len(actions)} actions: DynamoDB takes {TRANSACTION_LIMIT}")
-    with store_errors("write a transaction"):
-        for left in reversed(range(_CONFLICT_TRIES)):
-            try:
-                client.transact_write_items(TransactItems=list(actions))
-            except ClientError as error:
-                if error.response["Error"]["Code"] != "TransactionCanceledException":
-                    raise
-                reasons = _reasons(error)
-                if left and set(reasons) - {None} == {"TransactionConflict"}:
-                    continue
-                raise _canceled(reasons) from error
-            return
-
-
-def _reasons(error: ClientError) -> list[str | None]:
-    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-    return [None if code in {None, "None"} else str(code) for code in codes]
-
-
-def _canceled(reasons: list[str | None]) -> RemitError:
-    if reasons and all(reason in TRANSIENT_REASONS for reason in reasons if reason):
-        return StoreUnavailable(f"could not write a transaction: {reasons}")
-    return TransactionCanceled(reasons)

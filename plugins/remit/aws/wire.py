@@ -27,7 +27,7 @@ from yarl import URL
 
 from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
 from remit.aws.signature import RequestSigner
-from remit.aws.table import TRANSIENT_REASONS
+from remit.aws.transactions import TRANSIENT_REASONS
 from remit.clock import Clock, system_clock
 from remit.connections import PROTOCOL_ERRORS, Connections, Route
 from remit.errors import (

@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 from remit.aws.items import Item
 from remit.aws.limits import MAX_KEY_BYTES
-from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
+from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
 from remit.errors import (
     ConditionFailed,

@@ -100,7 +100,8 @@ class Courier:
     async def _send(self, opened: Open) -> None:
         """One attempt, from its lane."""
         now, lane = self._clock(), self.lane(opened.ready)
-        if self._stop.requested or self._lease_too_short(opened, now):
+        late = now >= opened.ready.webhook.deliver_before  # whoever finds it due again ends it
+        if self._stop.requested or late or self._lease_too_short(opened, now):
             lane.done(now, answered=False)
             await self._recorder.put_back([opened])
             return

@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from remit.aws.table import TRANSACTION_LIMIT, Pair
+from remit.aws.table import Pair
+from remit.aws.transactions import TRANSACTION_LIMIT
 from remit.clock import format_instant
 from remit.errors import ConditionFailed
 from remit.ids import ulid

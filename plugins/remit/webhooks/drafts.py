@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from remit.aws.items import Item
-from remit.aws.table import FAILED_CONDITION, TRANSACTION_LIMIT
+from remit.aws.transactions import FAILED_CONDITION, TRANSACTION_LIMIT
 from remit.clock import epoch_seconds
 from remit.errors import Conflict
 from remit.services import Services

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from remit.audit import AuditLog
 from remit.aws.items import Item
-from remit.aws.table import FAILED_CONDITION, Pair, TransactionCanceled, transact
+from remit.aws.table import Pair
+from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import format_instant
 from remit.errors import FieldError, InvalidRequest, NotFound, StoreUnavailable
 from remit.services import Services

@@ -23,8 +23,13 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from remit.aws.items import Item, encode_item
-from remit.aws.table import FAILED_CONDITION, TRANSACTION_LIMIT, TransactionCanceled, transact
 from remit.aws.tables import Tables
+from remit.aws.transactions import (
+    FAILED_CONDITION,
+    TRANSACTION_LIMIT,
+    TransactionCanceled,
+    transact,
+)
 from remit.clock import format_instant, parse_instant
 from remit.errors import ConditionFailed, Conflict, RemitError, StoreUnavailable
 from remit.queue import DueQueue

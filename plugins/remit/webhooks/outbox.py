@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from remit.aws.table import TransactionCanceled, transact
+from remit.aws.transactions import TransactionCanceled, transact
 from remit.clock import format_instant
 from remit.errors import Conflict
 from remit.services import Services

@@ -20,7 +20,7 @@ from typing import Any
 from remit.audit import AuditLog
 from remit.aws.items import Item
 from remit.aws.limits import MAX_KEY_BYTES
-from remit.aws.table import FAILED_CONDITION, TransactionCanceled, transact
+from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import epoch_seconds
 from remit.errors import Conflict, NotFound, RecordRefused, Refusal, StoreUnavailable
 from remit.services import Services

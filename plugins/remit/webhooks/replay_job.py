@@ -13,7 +13,7 @@ from typing import Any
 
 from remit.audit import AuditLog
 from remit.aws.items import Item
-from remit.aws.table import transact
+from remit.aws.transactions import transact
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import NotFound, RemitError
 from remit.ids import ulid

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remit.aws.items import encode_item
-from remit.aws.table import FAILED_CONDITION, TRANSACTION_LIMIT, TRANSIENT_REASONS
 from remit.aws.tables import Tables
+from remit.aws.transactions import FAILED_CONDITION, TRANSACTION_LIMIT, TRANSIENT_REASONS
 from remit.aws.wire import Wire
 from remit.errors import ConditionFailed, RecordRefused, RemitError, StoreUnavailable
 from remit.webhooks.moves import Changes, Move, Result

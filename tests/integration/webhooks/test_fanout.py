@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from remit.aws.table import transact
+from remit.aws.transactions import transact
 from remit.clock import format_instant
 from remit.errors import StoreUnavailable
 from remit.queue import DueQueue, queued

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remit.aws.table import TransactionCanceled, transact
+from remit.aws.transactions import TransactionCanceled, transact
 from remit.errors import Conflict, QueueFull, StoreUnavailable
 from remit.services import Services
 from remit.stop import Stop

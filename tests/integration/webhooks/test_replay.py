@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from remit.aws.table import TransactionCanceled
+from remit.aws.transactions import TransactionCanceled
 from remit.clock import epoch_seconds, format_instant
 from remit.errors import Conflict, InvalidRequest, NotFound, RecordRefused, StoreUnavailable
 from remit.services import Services

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from remit.aws.table import Table, TransactionCanceled, transact
+from remit.aws.table import Table
+from remit.aws.transactions import TransactionCanceled, transact
 from remit.errors import StoreUnavailable
 
 
