@@ -17,12 +17,13 @@ Queries = list[dict[str, Any]]
 
 @pytest.fixture
 def queries(services: Services, monkeypatch: pytest.MonkeyPatch) -> Queries:
-    """Every query that is made."""
+    """Every query of webhooks that is made; each is followed by one of events, if there is room."""
     made: Queries = []
     query = services.tables.client.query
 
     def recorded(**request: Any) -> Any:
-        made.append(request)
+        if request["TableName"] == services.tables.webhooks.name:
+            made.append(request)
         return query(**request)
 
     monkeypatch.setattr(services.tables.client, "query", recorded)
@@ -56,6 +57,16 @@ def test_counts_what_waits_for_this_merchant(services: Services) -> None:
     refused = refusal(measured, 4)
     assert (refused.count, refused.more, refused.limit) == (7, 4, 10)
     assert "7 webhooks of merchant 'merchant-1' wait for delivery: 4 more" in str(refused)
+
+
+def test_events_that_wait_for_their_webhooks_are_counted_with_them(services: Services) -> None:
+    let_wait(services, 4)
+    events = [{"id": f"evt-{n}", "waitingFor": f"merchant-{1 + n % 2}"} for n in range(10)]
+    put_many(services, "Events", [*events, {"id": "evt-gone", "merchantID": "merchant-1"}])
+    assert refusal(gauge(services, 10), 2).count == 9
+    assert refusal(gauge(services, 7)).count == 7
+    assert refusal(gauge(services, 3)).count == 3
+    gauge(services, 10).check("merchant-1", 1)
 
 
 def test_counts_no_further_than_to_the_limit(services: Services, queries: Queries) -> None:
