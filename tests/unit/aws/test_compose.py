@@ -101,9 +101,12 @@ def test_parts_are_copied_at_once_up_to_a_bound_and_listed_in_order() -> None:
 def test_a_part_that_is_refused_ends_the_others_before_the_abort() -> None:
     answer = {"Error": {"Code": "AccessDenied"}}
 
+    copies = threading.Event()
+
     def refuse(number: int) -> None:
         if number == 2:
             raise ClientError(answer, "UploadPartCopy")
+        copies.wait(0.001)  # a thousand at once would be there before anybody sees the refusal
 
     bucket = Bucket(refuse)
     with pytest.raises(ObjectRefused, match=r"copy staged-1 as part 2 of exports/file\.csv"):
