@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from remit.aws.redaction import redact_botocore
 from remit.aws.session import FOR_TASKS, Aws, Patience, store_errors
 from remit.services import Services
 from remit.settings import Settings
@@ -23,6 +24,7 @@ def services(patience: Patience = FOR_TASKS) -> Services:
         StoreUnavailable: the role could not be assumed now.
     """
     settings = Settings.from_environment()
+    redact_botocore()  # the answer to who assumes a role has its keys
     with store_errors("connect to AWS"):
         return Services(settings, replace(_aws(settings), patience=patience))
 
