@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from itertools import islice
 from threading import Thread
 from typing import Any
@@ -22,10 +23,18 @@ from tests.support.clock import ManualClock
 REGION = "us-east-1"
 
 
+@cache
+def _loader() -> Any:
+    """What botocore reads its models of services with. It keeps what it has read: a session that
+    reads all of it anew takes longer for that than most tests."""
+    return botocore.session.Session().get_component("data_loader")
+
+
 def aws_at(endpoint: str, s3: str | None = None) -> Aws:
     """AWS behind one endpoint, or S3 behind its own, with credentials that are worth nothing
     anywhere else."""
     session = botocore.session.Session()
+    session.register_component("data_loader", _loader())
     session.set_credentials("testing", "testing")
     return Aws(session, REGION, {"dynamodb": endpoint, "kms": endpoint, "s3": s3 or endpoint})
 

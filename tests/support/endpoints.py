@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pytest
+
 from remit.services import Services
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoints import EndpointStore
@@ -76,6 +78,12 @@ def store_on(services: Services, **parts: Any) -> EndpointStore:
     """A store that lets every address pass; `services` have a key for secrets."""
     parts = {"check_url": partial(check_url, allow_http=False), **parts}
     return EndpointStore(services, services.vault, **parts)
+
+
+@pytest.fixture
+def store(services: Services) -> EndpointStore:
+    """A store that lets every address pass."""
+    return store_on(services)
 
 
 def add_endpoint(store: EndpointStore, merchant: str = MERCHANT, **fields: Any) -> Endpoint:

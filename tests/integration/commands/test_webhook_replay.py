@@ -27,15 +27,13 @@ SINCE = "2026-11-23T11:00:00Z"
 Print = Callable[..., list[dict[str, Any]]]
 
 
-@pytest.fixture
-def services(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
-    monkeypatch.setattr(Services, "from_environment", lambda: services)
+@pytest.fixture(autouse=True)
+def merchant(services: Services) -> None:
     add_merchant(services, "https://example.com/hook")
-    return services
 
 
 @pytest.fixture
-def printed(services: Services, capsys: pytest.CaptureFixture[str]) -> Print:
+def printed(capsys: pytest.CaptureFixture[str]) -> Print:
     """Runs a command of `remit webhooks`; returns the objects that it prints."""
 
     def printed(name: str, *arguments: str) -> list[dict[str, Any]]:
@@ -112,7 +110,6 @@ def test_a_count_that_is_not_whole_says_so(
     assert counted["matched"] == "at least 2"
 
 
-@pytest.mark.usefixtures("services")
 def test_every_wrong_option_is_a_line_with_what_would_be_right(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

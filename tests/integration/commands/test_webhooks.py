@@ -14,6 +14,7 @@ import pytest
 from remit.__main__ import main
 from remit.commands.webhooks import COMMANDS
 from remit.services import Services
+from remit.webhooks.endpoints import EndpointStore
 from tests.support.endpoints import (
     KEY,
     MERCHANT,
@@ -22,7 +23,6 @@ from tests.support.endpoints import (
     add_endpoint,
     entries,
     everything,
-    store_on,
     stored,
     with_keys,
 )
@@ -35,14 +35,7 @@ Run = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture
-def services(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
-    keyed = with_keys(services)
-    monkeypatch.setattr(Services, "from_environment", lambda: keyed)
-    return keyed
-
-
-@pytest.fixture
-def run(services: Services, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `remit webhooks endpoints` with these arguments; returns the objects that it prints."""
 
     def run(*arguments: str) -> list[dict[str, Any]]:
@@ -174,9 +167,12 @@ def test_who_it_was_is_the_user_unless_it_is_said(
 
 
 def test_secrets_are_resealed(
-    services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    services: Services,
+    store: EndpointStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    add_endpoint(store_on(services))
+    add_endpoint(store)
     newer = with_keys(services, f"{OTHER_KEY},{KEY}")
     monkeypatch.setattr(Services, "from_environment", lambda: newer)
     for resealed, unchanged in ((1, 0), (0, 1)):
@@ -190,9 +186,12 @@ def test_secrets_are_resealed(
 
 
 def test_secrets_that_cannot_be_opened_are_named_and_an_error(
-    services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    services: Services,
+    store: EndpointStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    endpoint = add_endpoint(store_on(services))
+    endpoint = add_endpoint(store)
     lost = with_keys(services, OTHER_KEY)
     monkeypatch.setattr(Services, "from_environment", lambda: lost)
     assert main(["webhooks", "secret-keys", "reseal"]) == 1
@@ -204,9 +203,12 @@ def test_secrets_that_cannot_be_opened_are_named_and_an_error(
 
 
 def test_resealing_that_was_stopped_says_so(
-    services: Services, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    services: Services,
+    store: EndpointStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    add_endpoint(store_on(services))
+    add_endpoint(store)
     previous = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     scan = services.tables.endpoints.scan
 

@@ -1,13 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tests.support.standins import standins
 
-import pytest
-
-from tests.support.standins import StandIns, stand_ins
-
-
-@pytest.fixture
-def standins() -> Iterator[StandIns]:
-    with stand_ins() as found:
-        yield found
+__all__ = ["standins"]

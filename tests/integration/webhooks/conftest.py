@@ -1,10 +1,16 @@
+"""Webhooks on stand-ins, which are many times as fast as moto."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.support.endpoints import store
+from tests.support.standins import services, standins
 from tests.support.webhooks import Receiver
+
+__all__ = ["receiver", "services", "standins", "store"]
 
 
 @pytest.fixture

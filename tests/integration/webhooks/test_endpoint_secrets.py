@@ -29,16 +29,6 @@ from tests.support.webhooks import add_merchant
 DAY = timedelta(days=1)
 
 
-@pytest.fixture
-def services(services: Services) -> Services:
-    return with_keys(services)
-
-
-@pytest.fixture
-def store(services: Services) -> EndpointStore:
-    return store_on(services)
-
-
 def test_a_secret_is_made_shown_once_and_stored_sealed(
     services: Services, store: EndpointStore
 ) -> None:

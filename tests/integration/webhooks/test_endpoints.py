@@ -33,7 +33,6 @@ from tests.support.endpoints import (
     everything,
     store_on,
     stored,
-    with_keys,
 )
 from tests.support.webhooks import add_merchant
 
@@ -48,16 +47,6 @@ HEALTH = {
     "secretsUsed": {"s1": "2026-11-19T00:00:00.000000Z"},
     "rateNext": 7,
 }
-
-
-@pytest.fixture
-def services(services: Services) -> Services:
-    return with_keys(services)
-
-
-@pytest.fixture
-def store(services: Services) -> EndpointStore:
-    return store_on(services)
 
 
 def add_health(services: Services, endpoint_id: str) -> None:

@@ -14,17 +14,13 @@ import pytest
 
 from remit.clock import format_instant, parse_instant
 from remit.services import Services
-from remit.settings import Settings
 from remit.stop import Stop
 from remit.webhooks import verify
 from remit.webhooks.delivery import Report, deliver
 from remit.webhooks.outbox import Outbox
 from tests.support.audit import entries_of
-from tests.support.aws import REGION
 from tests.support.clock import ManualClock
-from tests.support.endpoints import OTHER_KEY as KEY
 from tests.support.endpoints import store_on
-from tests.support.standins import stand_ins
 from tests.support.webhooks import (
     NOW,
     SECRET,
@@ -43,16 +39,8 @@ PERIOD = 36
 
 
 @pytest.fixture
-def services(clock: ManualClock) -> Iterator[Services]:
-    """Services on stand-ins, which are quicker than moto."""
-    settings = Settings(region=REGION, webhook_networks="127.0.0.0/8", secret_keys=KEY)
-    with stand_ins() as found:
-        yield Services(settings, found.aws, clock)
-
-
-@pytest.fixture
 def in_real_time(services: Services) -> Services:
-    """The same, by the clock on the wall: how fast an endpoint answers is measured by it."""
+    """By the clock on the wall: how fast an endpoint answers is measured by it."""
     return Services(services.settings, services.aws)
 
 

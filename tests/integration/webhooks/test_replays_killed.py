@@ -8,22 +8,22 @@ from datetime import timedelta
 from remit.clock import format_instant
 from remit.services import Services
 from remit.webhooks.replay_job import request_replay
-from tests.support.aws import empty_tables
 from tests.support.deliverer import short_lease_services
 from tests.support.process import worker
 from tests.support.replayer import PAGE
 from tests.support.replays import ACTOR, MERCHANT, dead_letters, job, record, window
+from tests.support.standins import StandIns
 from tests.support.webhooks import add_merchant
 
-COUNT = 400
+COUNT = 2000
 KILLS = 10
 
 
 def test_workers_that_are_killed_at_random_points_replay_every_webhook_once(
-    aws_server: str,
+    standins: StandIns,
 ) -> None:
-    empty_tables(aws_server)
-    services = short_lease_services(aws_server)
+    dynamodb, _ = standins.endpoints
+    services = short_lease_services(dynamodb)
     add_merchant(services, "https://example.com/hook")
     began = services.clock()
     keys = dead_letters(services, range(COUNT), createdAt=format_instant(began))
@@ -32,7 +32,7 @@ def test_workers_that_are_killed_at_random_points_replay_every_webhook_once(
     delays, patience = random.Random(4), threading.Event()
     kills = 0
     while job(services, key)["status"] != "completed":
-        with worker("tests.support.replayer", aws_server) as process:
+        with worker("tests.support.replayer", dynamodb) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == b"replaying\n"
             if kills < KILLS:
