@@ -1,10 +1,7 @@
 """Delivers webhooks: every minute, and at once when something was put into the outbox.
 
-`deliver` claims and sends until nothing is due any more, so that a first attempt waits for one
-task and no other. Beside it, `survey` makes the webhooks of events that were written alone, and
-looks whether thousands are due; if so, `deliver_backlog` is mapped over groups of shards. `survey`
-is a task of its own, although a task costs about a second of CPU, since `deliver` may need minutes
-for its five tries, and the rest must not wait for that.
+One task, which claims and sends until nothing is due any more: a first attempt waits for it and for
+no other. What is to be seen to once a minute is the work of `survey_webhooks`.
 
 Airflow's retries are the backoff: what failed and is to be tried again soon is held until then, and
 the next try of the task is the next attempt.
@@ -13,23 +10,11 @@ the next try of the task is the next attempt.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task
 
 from remit.airflow.assets import OUTBOX
-from remit.airflow.retries import AtNextAttempt
-
-ADOPTION_MINUTES = 10
-
-# Five tries. The policy takes the delay from the chunk; the backoff is for a worker that is killed.
-FIVE_ATTEMPTS: dict[str, Any] = {
-    "retries": 4,
-    "retry_delay": timedelta(seconds=2),
-    "retry_exponential_backoff": 2.0,
-    "max_retry_delay": timedelta(seconds=30),
-    "retry_policy": AtNextAttempt(),
-}
+from remit.airflow.attempts import FIVE_ATTEMPTS
 
 
 @dag(
@@ -49,7 +34,7 @@ FIVE_ATTEMPTS: dict[str, Any] = {
     doc_md=__doc__,
 )
 def deliver_webhooks() -> None:
-    """Claim, sign, send, record; retry; fan out when there is a backlog."""
+    """Claim, sign, send, record; retry."""
 
     @task(**FIVE_ATTEMPTS)
     def deliver() -> dict[str, int]:
@@ -58,21 +43,7 @@ def deliver_webhooks() -> None:
 
         return deliver_chunk(get_current_context(), range(SHARDS))
 
-    @task(retries=1, retry_delay=timedelta(seconds=2))
-    def survey() -> list[list[int]]:
-        from remit.airflow.deliveries import survey_backlog
-
-        return survey_backlog(get_current_context(), ADOPTION_MINUTES)
-
-    # Over all runs: a large backlog leaves workers for the first attempts of what is new.
-    @task(max_active_tis_per_dag=8, **FIVE_ATTEMPTS)
-    def deliver_backlog(shards: list[int]) -> dict[str, int]:
-        from remit.airflow.deliveries import deliver_chunk
-
-        return deliver_chunk(get_current_context(), shards)
-
     deliver()
-    deliver_backlog.expand(shards=survey())
 
 
 deliver_webhooks()

@@ -34,7 +34,12 @@ def test_every_dag_is_found_without_import_errors(airflow: Path) -> None:
     bag = DagBag(dag_folder=str(ROOT / "dags"))
 
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == ["deliver_webhooks", "export_payments", "poll_exports"]
+    assert sorted(bag.dags) == [
+        "deliver_webhooks",
+        "export_payments",
+        "poll_exports",
+        "survey_webhooks",
+    ]
 
 
 @pytest.mark.parametrize("path", DAG_FILES, ids=lambda path: path.stem)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -62,23 +62,26 @@ def test_delivers_retries_and_adopts(
             for key in (fine, flaky, down, "wh-foreign")
         }
         assert receiver.ids().count(down) == 5
-        # The next run delivers what was adopted, if the task beside the survey was not so late
-        # that it already has.
+        survey = run_dag("survey_webhooks", logical_date=datetime(2026, 11, 23, 12, 10, tzinfo=UTC))
         run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
         for received in receiver.received:
             assert verify(received.headers, received.body, SECRET, now=datetime.now(UTC))
     assert str(run.state) == "success"
-    assert tries(run) == {
-        ("deliver", -1): ("success", 5),
+    assert tries(run) == {("deliver", -1): ("success", 5)}
+    assert tries(survey) == {
         ("survey", -1): ("success", 1),
         ("deliver_backlog", -1): ("skipped", 0),
     }
     seen = {key: (record["status"], record["attempts"]) for key, record in records.items()}
-    adopted = seen.pop("wh-foreign")
-    assert seen == {fine: ("delivered", 1), flaky: ("delivered", 3), down: ("failed", 5)}
+    assert seen == {
+        fine: ("delivered", 1),
+        flaky: ("delivered", 3),
+        down: ("failed", 5),
+        "wh-foreign": ("failed", 5),
+    }
     assert "dueAt" in records[down]
     assert "claim" not in records[down]
-    assert ("dueAt" in records["wh-foreign"]) == (adopted == ("failed", 5))
+    assert "dueAt" not in records["wh-foreign"]
     foreign = services.tables.webhooks.get("wh-foreign") or {}
     assert (foreign["status"], foreign["attempts"]) == ("delivered", 6)
     assert receiver.ids().count("wh-foreign") == 1
@@ -87,18 +90,12 @@ def test_delivers_retries_and_adopts(
 def test_a_backlog_fans_out_over_groups_of_shards(
     run_dag: RunDag, airflow_services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    services, deliver_chunk = airflow_services, deliveries.deliver_chunk
-
-    def deliver_backlog_only(context: Any, shards: Sequence[int]) -> dict[str, int]:
-        # As if the task for all shards had a minute's work before it.
-        return {} if len(shards) == SHARDS else deliver_chunk(context, shards)
-
+    services = airflow_services
     monkeypatch.setattr(deliveries, "BACKLOG", 4)
-    monkeypatch.setattr(deliveries, "deliver_chunk", deliver_backlog_only)
     with Receiver().running() as receiver:
         add_merchant(services, receiver.url())
         keys = {publish(services, number) for number in range(12)}
-        run = run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
+        run = run_dag("survey_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
     assert str(run.state) == "success"
     done = tries(run)
     assert {index for task, index in done if task == "deliver_backlog"} == {0, 1}
@@ -108,15 +105,15 @@ def test_a_backlog_fans_out_over_groups_of_shards(
 
 
 def test_the_survey_goes_on_with_replays(run_dag: RunDag, airflow_services: Services) -> None:
-    services = airflow_services
+    services, minute = airflow_services, datetime(2026, 11, 23, 12, 11, tzinfo=UTC)
     with Receiver().running() as receiver:
         add_merchant(services, receiver.url())
         key = publish(services)
-        run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
+        run_dag("deliver_webhooks", logical_date=minute)
         wanted = ReplayFilter(datetime.now(UTC) - timedelta(hours=1), statuses=("delivered",))
         asked = request_replay(services, "merchant-1", wanted, actor="ada")
-        for minute in (12, 13):  # the survey of the first may be later than the task beside it
-            run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, minute, tzinfo=UTC))
+        run_dag("survey_webhooks", logical_date=minute)
+        run_dag("deliver_webhooks", logical_date=minute + timedelta(minutes=1))
     assert receiver.ids() == [key, key]
     assert find_replay(services, "merchant-1", asked["id"])["replayed"] == 1
 
@@ -167,7 +164,7 @@ def test_events_that_were_written_alone_are_delivered_by_the_same_run(
     with Receiver().running() as receiver:
         add_merchant(services, receiver.url())
         transact(services.tables.client, [outbox.alone(event(number)) for number in range(30)])
-        run_dag("deliver_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
+        run_dag("survey_webhooks", logical_date=datetime(2026, 11, 23, 12, 11, tzinfo=UTC))
     assert len(receiver.received) == len(set(receiver.ids())) == 30
 
 

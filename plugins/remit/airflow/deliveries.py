@@ -68,8 +68,8 @@ def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[li
     there is one group at least if there were any: their first attempts wait for no other run.
 
     Every so many minutes of the schedule, webhooks that the platform's own service left are
-    adopted. Runs without a logical date were started by an event, not by the schedule. While there
-    is no backlog to share out, it goes on with replays, which would only add to one.
+    adopted; in a run that somebody has triggered, too. While there is no backlog to share out, it
+    goes on with replays, which would only add to one.
 
     What cannot be read keeps nothing else from being done: the next run comes in a minute.
     """
@@ -77,7 +77,7 @@ def survey_backlog(context: Mapping[str, Any], adoption_minutes: int) -> list[li
     logical_date = context["dag_run"].logical_date
     with stop_on_sigterm() as stop:
         fanned_out = _known("events wait", lambda: fan_out(resources, stop, FAN_OUT_SECONDS))
-        if logical_date is not None and logical_date.minute % adoption_minutes == 0:
+        if logical_date is None or logical_date.minute % adoption_minutes == 0:
             _known("what the platform left waits", lambda: adopt(resources, stop))
         due = _known("a backlog is not shared out", lambda: _due(resources))
         backlogs = -(-(due - BACKLOG) // BACKLOG)

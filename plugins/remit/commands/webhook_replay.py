@@ -1,7 +1,7 @@
 """`python -m remit webhooks replay`: webhooks go into the queue once more, with the same ids.
 
 One (`--webhook`) goes at once. Many (`--since`, and a filter) are a replay that the survey of
-`deliver_webhooks` works at, every minute; `--replay` shows how far it is. `--dry-run` says what
+`survey_webhooks` works at, every minute; `--replay` shows how far it is. `--dry-run` says what
 would be done, and changes nothing.
 """
 

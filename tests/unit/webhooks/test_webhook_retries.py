@@ -46,11 +46,12 @@ def test_every_shard_is_in_one_group(count: int, groups: int) -> None:
     assert sorted(shard for group in dealt for shard in group) == (list(range(16)) * bool(groups))
 
 
-def test_the_dag_file_imports_nothing_heavy() -> None:
+@pytest.mark.parametrize("name", ["deliver_webhooks.py", "survey_webhooks.py"])
+def test_a_dag_file_imports_nothing_heavy(name: str) -> None:
     """In a process of its own: this one has long imported everything."""
     program = (
         "import runpy, sys;"
-        f" runpy.run_path({str(ROOT / 'dags' / 'deliver_webhooks.py')!r});"
+        f" runpy.run_path({str(ROOT / 'dags' / name)!r});"
         f" print([name for name in {HEAVY} if name in sys.modules])"
     )
     done = subprocess.run(
