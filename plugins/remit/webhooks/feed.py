@@ -14,6 +14,7 @@ from remit.webhooks.reader import Reader
 
 PAGE = 100  # entries of one shard at a time
 _AFTER_WORK_SECONDS = 0.05
+_TIMES_AS_LONG = 4  # as the first pages of a pass took, between it and the next one
 _AFTER_LEAVING_SECONDS = 0.5
 _AFTER_NOTHING_SECONDS = 1.0
 
@@ -69,9 +70,13 @@ class Feed:
             self._until = format_instant(self._clock())
             self._shuffle(self._shards)
             self.passes += 1
+            began = self._monotonic()
             await self._query(dict.fromkeys(self._shards))
-            wait = _AFTER_WORK_SECONDS if self._items else _AFTER_NOTHING_SECONDS
-            self._next_pass_at = self._monotonic() + wait
+            ended = self._monotonic()
+            # A store that is slow has better to do than to be asked the same again and again.
+            soon = max(_AFTER_WORK_SECONDS, (ended - began) * _TIMES_AS_LONG)
+            wait = min(soon, _AFTER_NOTHING_SECONDS) if self._items else _AFTER_NOTHING_SECONDS
+            self._next_pass_at = ended + wait
 
     async def _query(self, starts: Mapping[int, Mapping[str, Any] | None]) -> None:
         pages = await asyncio.gather(

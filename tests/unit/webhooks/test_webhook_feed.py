@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -21,11 +21,13 @@ class Index:
         self.shards: dict[int, list[str]] = {}
         self.asked: list[tuple[int, str]] = []
         self.broken = False
+        self.takes: Callable[[], None] = lambda: None
 
     async def due(
         self, shard: int, now: str, limit: int, start: Mapping[str, Any] | None = None
     ) -> DuePage:
         self.asked.append((shard, now))
+        self.takes()
         if self.broken:
             raise StoreUnavailable("out of reach")
         at = start["at"] if start else 0
@@ -45,6 +47,9 @@ class Monotonic:
 
     def __call__(self) -> float:
         return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
 
 
 @pytest.fixture
@@ -97,6 +102,20 @@ async def test_after_a_pass_that_found_something_the_next_one_begins_soon(
     monotonic.now += 0.05
     assert await taken(feed) == ["a1"]
     assert feed.passes == 2
+
+
+@pytest.mark.parametrize(("took", "wait"), [(0.01, 0.05), (0.1, 0.4), (3, 1)])
+async def test_a_slow_store_is_asked_again_later_but_after_a_second_at_the_most(
+    index: Index, monotonic: Monotonic, took: float, wait: float
+) -> None:
+    index.shards = {0: ["a1"]}
+    index.takes = lambda: monotonic.pass_by(took)
+    feed = feed_of(index, monotonic, range(1))
+    assert await taken(feed) == ["a1"]
+    monotonic.pass_by(wait - 0.01)
+    assert await taken(feed) == []
+    monotonic.pass_by(0.011)
+    assert await taken(feed) == ["a1"]
 
 
 async def test_after_a_pass_that_found_nothing_the_next_one_begins_a_second_later(
