@@ -122,7 +122,7 @@ def test_a_malformed_default_record_leaves_the_default_endpoint_there() -> None:
 @pytest.mark.parametrize(
     ("events", "read"),
     [(None, ("*",)), ([], ("*",)), (frozenset({"b.*", "a.*"}), ("a.*", "b.*"))],
-    ids=repr,
+    ids=["none", "no list", "a set"],
 )
 def test_filters_as_they_may_be_stored(events: Any, read: tuple[str, ...]) -> None:
     (endpoint,) = endpoints_in(None, [record(events=events)])
