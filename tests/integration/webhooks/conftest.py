@@ -7,14 +7,23 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.endpoints import store
+from tests.support.isolation import Paths
 from tests.support.standins import services, standins
 from tests.support.webhooks import Receiver
 
-__all__ = ["receiver", "services", "standins", "store"]
+__all__ = ["paths", "receiver", "services", "standins", "store"]
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
+def paths() -> Iterator[Paths]:
+    """How `receiver` behaves."""
+    found = Paths()
+    yield found
+    found.let_go.set()
+
+
+@pytest.fixture
+def receiver(paths: Paths) -> Iterator[Receiver]:
     """A receiver that answers 200 until it is told otherwise."""
-    with Receiver().running() as running:
+    with Receiver(paths).running() as running:
         yield running

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -17,10 +16,10 @@ from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks import verify
 from remit.webhooks.delivery import Report, deliver
-from remit.webhooks.outbox import Outbox
 from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.endpoints import store_on
+from tests.support.isolation import Paths, arrived, publish_many, records, wait_for
 from tests.support.webhooks import (
     NOW,
     SECRET,
@@ -29,9 +28,10 @@ from tests.support.webhooks import (
     Receiver,
     add_endpoint,
     add_merchant,
-    event,
     with_settings,
 )
+
+pytestmark = pytest.mark.alone
 
 LIVE = {"id": "s-1", "sealed": SECRET}
 PERIOD = 36
@@ -44,47 +44,8 @@ def in_real_time(services: Services) -> Services:
     return Services(services.settings, services.aws)
 
 
-@dataclass
-class Paths:
-    """A receiver with a behaviour per path; what has no behaviour is answered with 200 at once."""
-
-    status: dict[str, int] = field(default_factory=dict)
-    hang: set[str] = field(default_factory=set)
-    seconds: dict[str, float] = field(default_factory=dict)
-    let_go: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, received: Received, _: int) -> Answer:
-        if received.path in self.hang:
-            self.let_go.wait(20)
-        if received.path in self.seconds:
-            threading.Event().wait(self.seconds[received.path])
-        return Answer(self.status.get(received.path, 200))
-
-
-@pytest.fixture
-def paths() -> Iterator[Paths]:
-    found = Paths()
-    yield found
-    found.let_go.set()
-
-
-@pytest.fixture
-def receiver(paths: Paths) -> Iterator[Receiver]:
-    with Receiver(paths).running() as running:
-        yield running
-
-
 def one_try(services: Services, stop: Stop | None = None) -> Report:
     return deliver(services, stop or Stop(), save=lambda _: None, last_try=True, rand=lambda: 0.0)
-
-
-def publish_many(
-    services: Services, count: int, merchant: str = "merchant-1", first: int = 1
-) -> list[str]:
-    """The ids of the webhooks of so many events."""
-    events = (event(n, merchant) for n in range(first, first + count))
-    published = Outbox(services).publish_many(events)
-    return [key for one in published for key in one.webhook_ids]
 
 
 def record(services: Services, key: str) -> dict[str, Any]:
@@ -93,16 +54,8 @@ def record(services: Services, key: str) -> dict[str, Any]:
     return found
 
 
-def records(services: Services, keys: list[str]) -> list[dict[str, Any]]:
-    return list(services.tables.webhooks.get_many(keys).values())
-
-
 def endpoint(services: Services, id: str = "default") -> dict[str, Any]:
     return services.tables.endpoints.get(("merchant-1", id)) or {}
-
-
-def arrived(receiver: Receiver, path: str) -> list[str]:
-    return [one.id for one in receiver.received if one.path == path]
 
 
 @dataclass
@@ -124,14 +77,6 @@ class Background:
     def __exit__(self, *_: object) -> None:
         self._thread.join(60)
         assert not self._thread.is_alive()
-
-
-def wait_for(condition: Any, seconds: float = 20) -> None:
-    """Wait until it is true."""
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about"
-        pause.wait(0.02)
 
 
 def test_healthy_endpoints_are_delivered_while_half_of_them_hang(
