@@ -55,7 +55,8 @@ _HELD = "#claim = :held"
 _AS_READ = "#dueAt = :seen"
 _NEVER_DUE = "attribute_exists(#dueShard) AND attribute_not_exists(#dueAt)"
 _STATUS_AS_READ = "#dueAt = :seen AND #status = :status"
-_OUT_OF_QUEUE = ("claim", "dueShard", "dueAt", "nextRetry", "waitingFor")
+_PLACE = ("claim", "dueShard", "dueAt", "waitingFor")
+_OUT_OF_QUEUE = (*_PLACE, "nextRetry")
 
 _SHORT_BYTES = 42
 """Of a reason, its code and their names: as much as `dueShard` and `dueAt`, which leave the record
@@ -208,11 +209,15 @@ def outcome(webhook: Webhook, token: str, attempt: Attempt, times: Times, *, kee
     """Record an attempt. A webhook that this deliverer `keeps` stays claimed until a lease after
     its next attempt; any other one goes back to the queue, or leaves it."""
     decision, at = attempt.decision, format_instant(attempt.at)
+    # Most are delivered at once: what only an earlier attempt leaves is not there to be changed.
+    is_first = attempt.number == 1 and webhook.payload is None
     changes = _answered(attempt, at)
+    if is_first and not changes["lastError"]:
+        del changes["lastError"]
     remove: tuple[str, ...] = ()
     if decision.next_attempt is None:
         changes |= _ended(decision, attempt.at + times.retention, at)
-        remove, became = _OUT_OF_QUEUE, _ENDS[decision.status]
+        remove, became = _PLACE if is_first else _OUT_OF_QUEUE, _ENDS[decision.status]
     elif keeps:
         changes["dueAt"] = format_instant(decision.next_attempt + times.lease)
         became = Result.KEPT
@@ -259,7 +264,7 @@ def redelivery(webhook: Webhook, now: datetime, lifespan: Lifespan) -> Changes:
             **lifespan.attributes(),
             **waiting(webhook.id, webhook.merchant_id, lifespan.begins),
         },
-        "remove": ("claim", "nextRetry", "reason", "reasonCode"),
+        "remove": ("claim", "nextRetry", "lastError", "reason", "reasonCode"),
     }
 
 

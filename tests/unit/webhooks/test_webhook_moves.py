@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -189,6 +190,24 @@ def test_a_success_is_recorded_with_the_answer() -> None:
         "lastError": "",
         "expiresAt": epoch_seconds(NOW + TIMES.retention),
     }
+
+
+def test_what_no_earlier_attempt_has_left_is_not_removed() -> None:
+    """Every clause costs: most webhooks are delivered at once."""
+    place = ("claim", "dueShard", "dueAt", "waitingFor")
+    foreign = replace(WEBHOOK, event_id=None, payload="{}")
+    removed = {
+        name: moves.outcome(webhook, "t", attempt, TIMES, keeps=False).change
+        for name, webhook, attempt in (
+            ("first", WEBHOOK, Attempt(1, Outcome(SECOND, status=200), DELIVERED, NOW)),
+            ("second", WEBHOOK, Attempt(2, Outcome(SECOND, status=200), DELIVERED, NOW)),
+            ("foreign", foreign, Attempt(1, Outcome(SECOND, status=200), DELIVERED, NOW)),
+        )
+    }
+    assert removed["first"]["remove"] == place
+    assert removed["second"]["remove"] == removed["foreign"]["remove"] == (*place, "nextRetry")
+    assert "lastError" not in removed["first"]["set"]
+    assert removed["second"]["set"]["lastError"] == removed["foreign"]["set"]["lastError"] == ""
 
 
 def test_a_failure_is_released_to_its_next_attempt() -> None:
