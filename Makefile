@@ -49,8 +49,10 @@ down: $(STAMP) ## Stop what `make up` started
 token: $(STAMP) ## Print a fresh merchant token for the stack that is up
 	@$(RUN) -m demo token
 
+# A file's tests stay together: many share what it has set up.
 test: $(STAMP) ## Run the tests: unit, integration, end to end (minutes)
-	@$(RUN) -m pytest -m "not slow" tests
+	@$(RUN) -m pytest -n 2 --dist loadfile -m "not slow and not alone" tests
+	@$(RUN) -m pytest -m "alone and not slow" tests
 
 test-unit: $(STAMP) ## Run the unit tests (under a minute)
 	@$(RUN) -m pytest -m "not slow" tests/unit

@@ -22,6 +22,8 @@ import pytest
 from demo import REPOSITORY, seed
 from demo.ports import HOST, is_busy
 
+pytestmark = pytest.mark.alone
+
 DEMO = [sys.executable, "-m", "demo"]
 DEADLINE_SECONDS = 300
 

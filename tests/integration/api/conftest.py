@@ -1,4 +1,4 @@
-"""The hook's app on the tables of `services`."""
+"""The hook's app on the tables of `services`, which are stand-ins."""
 
 from __future__ import annotations
 
@@ -16,6 +16,17 @@ from remit.services import Services
 from remit.settings import REPORTS_DIRECTORY
 from tests.support.api import TOKENS, NotedRuns
 from tests.support.clock import ManualClock
+from tests.support.standins import services, standins
+
+__all__ = [
+    "client",
+    "folder",
+    "folder_client",
+    "runs",
+    "services",
+    "services_on_folder",
+    "standins",
+]
 
 
 @pytest.fixture

@@ -27,6 +27,8 @@ from tests.support.aws import REGION, objects, open_uploads, put_many
 from tests.support.exports import claimed, export_job, payment
 from tests.support.standins import StandIns
 
+pytestmark = pytest.mark.alone
+
 
 def cancel(store: ExportStore) -> None:
     store.cancel("export-1", "merchant-1", "ann@books.example")

@@ -35,6 +35,8 @@ from tests.support.webhooks import (
     with_settings,
 )
 
+pytestmark = pytest.mark.alone
+
 COUNT = 4  # what is claimed at once for an endpoint that has not answered yet
 
 

@@ -17,6 +17,8 @@ from tests.support.receivers import (
     read_request,
 )
 
+pytestmark = pytest.mark.alone
+
 OK = b"HTTP/1.1 200 OK\r\n"
 UPGRADE = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
