@@ -46,7 +46,7 @@ class Latencies:
 
 def isolation(plan: Plan) -> Outcome:
     """In turns, so that both see the same machine."""
-    half = plan.endpoints // 2
+    half = plan.isolation_endpoints // 2
     runs: list[Latencies] = []
     for number in range(plan.isolation_rounds):
         print(f"round {number + 1} of {plan.isolation_rounds}", flush=True)
@@ -54,8 +54,9 @@ def isolation(plan: Plan) -> Outcome:
             one = _run(plan, hanging)
             runs.append(one)
             print(
-                f"  {hanging} of {plan.endpoints} endpoints hang: {len(one.seconds):,} webhooks of"
-                f" the others, p50 {statistics.median(one.seconds) * 1e3:.0f} ms,"
+                f"  {hanging} of {plan.isolation_endpoints} endpoints hang:"
+                f" {len(one.seconds):,} webhooks of the others,"
+                f" p50 {statistics.median(one.seconds) * 1e3:.0f} ms,"
                 f" p99 {p99(one.seconds) * 1e3:.0f} ms",
                 flush=True,
             )
@@ -94,15 +95,15 @@ def p99(values: Sequence[float]) -> float:
 
 
 def _run(plan: Plan, hanging: int) -> Latencies:
-    name = f"{hanging} of {plan.endpoints} endpoints hang"
+    name = f"{hanging} of {plan.isolation_endpoints} endpoints hang"
     with empty_store() as store, inbox() as received:
-        fleet = Fleet(received.url, plan.endpoints, hanging)
+        fleet = Fleet(received.url, plan.isolation_endpoints, hanging)
         with ExitStack() as stack:
             shifts = [stack.enter_context(one) for one in _shifts(plan, store, received)]
             for shift in shifts:
                 shift.await_ready()
             due = _load(plan, store, fleet)
-            healthy = [one for one in due if one.merchant >= plan.endpoints // 2]
+            healthy = [one for one in due if one.merchant >= plan.isolation_endpoints // 2]
             _serve(shifts, due, healthy, received)
         paths = {one.path for one in healthy}
         arrivals = [arrival for arrival in received.arrivals() if arrival.path in paths]
@@ -123,7 +124,7 @@ def _shifts(plan: Plan, store: Store, received: Inbox) -> list[AbstractContextMa
 def _load(plan: Plan, store: Store, fleet: Fleet) -> list[Due]:
     count = plan.pace * plan.paced_seconds
     start = datetime.now(UTC) + timedelta(seconds=5 + count / _LOADED_PER_SECOND)
-    due = paced(start, plan.paced_seconds, plan.pace, plan.endpoints, plan.payload_bytes)
+    due = paced(start, plan.paced_seconds, plan.pace, plan.isolation_endpoints, plan.payload_bytes)
     load(store, fleet, due)
     if datetime.now(UTC) > start - timedelta(seconds=_HEAD_START_SECONDS):
         raise BenchmarkFailed(f"{count:,.0f} webhooks were not loaded before the first was due")

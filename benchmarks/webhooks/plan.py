@@ -20,6 +20,8 @@ class Plan:
     concurrency: int = 100
     """Requests at once of the bare loop."""
 
+    isolation_endpoints: int = 400
+    """Of which half hang."""
     isolation_rounds: int = 2
     pace: float = 200.0
     paced_seconds: float = 75.0

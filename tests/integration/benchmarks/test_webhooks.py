@@ -21,6 +21,7 @@ from tests.support.airflow import ROOT
 PLAN = replace(
     QUICK,
     endpoints=6,
+    isolation_endpoints=6,
     count=60,
     peer_count=30,
     memory_small=20,
