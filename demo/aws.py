@@ -23,7 +23,7 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from demo import transactions
+from demo import expressions, transactions
 from demo.ports import HOST
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -46,6 +46,7 @@ class OneAtATime:
 def aws_server(host: str = HOST, port: int = 0) -> BaseWSGIServer:
     """A server that listens (on any free port for 0) and does not serve yet."""
     transactions.install()
+    expressions.install()
     application = OneAtATime(DomainDispatcherApplication(create_backend_app))
     return make_server(host, port, application, threaded=True, request_handler=MotoRequestHandler)
 
