@@ -7,3 +7,5 @@ Figures without a bar are in the table above that line.
 """
 
 from __future__ import annotations
+
+import demo  # noqa: F401 - puts plugins/ on sys.path, for every program here
