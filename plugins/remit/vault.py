@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +44,9 @@ _FERNET = "fernet:"
 _KMS = "kms:"
 _CONTEXT = {"service": "remit"}
 """Authenticated with what KMS encrypts: what another service sealed with the key is not opened."""
+
+_SEAL, _OPEN = "seal a secret", "open a secret"
+"""What could not be done, in errors."""
 
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _NO_KEY = (
@@ -222,7 +225,7 @@ class _Kms:
 
         client = self._client()
         try:
-            with store_errors("seal a secret"):
+            with store_errors(_SEAL):
                 answer = client.encrypt(
                     KeyId=self._key, Plaintext=secret.encode(), EncryptionContext=_CONTEXT
                 )
@@ -231,7 +234,8 @@ class _Kms:
                 f"KMS does not seal with the key of REMIT_SECRET_KMS_KEY ({_code(error)}): it must "
                 "be an enabled symmetric key, and kms:Encrypt on it be allowed"
             ) from error
-        return base64.b64encode(answer["CiphertextBlob"]).decode(), answer["KeyId"]
+        blob, key = _part(answer, "CiphertextBlob", _SEAL), _part(answer, "KeyId", _SEAL)
+        return base64.b64encode(blob).decode(), key
 
     def _opened(self, sealed: str) -> tuple[str, str]:
         """The secret, and the ARN of the key."""
@@ -241,9 +245,9 @@ class _Kms:
 
         blob, client = _blob(sealed), self._client()
         try:
-            with store_errors("open a secret"):
+            with store_errors(_OPEN):
                 answer = client.decrypt(CiphertextBlob=blob, EncryptionContext=_CONTEXT)
-            return answer["Plaintext"].decode(), answer["KeyId"]
+            return _part(answer, "Plaintext", _OPEN).decode(), _part(answer, "KeyId", _OPEN)
         except ClientError as error:
             raise SecretUnreadable(
                 f"KMS does not open a secret ({_code(error)}): its key must be enabled, and "
@@ -267,6 +271,14 @@ def _blob(sealed: str) -> bytes:
     if not blob:
         raise SecretUnreadable("a secret that KMS sealed is damaged")
     return blob
+
+
+def _part(answer: Mapping[str, Any], name: str, action: str) -> Any:
+    """A part of KMS's answer. One that was damaged on its way may lack it: it says nothing of the
+    secret, and the next one may be whole."""
+    if name not in answer:
+        raise StoreUnavailable(f"could not {action}: the answer of KMS has no {name}")
+    return answer[name]
 
 
 def _code(error: Any) -> str:

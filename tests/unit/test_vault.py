@@ -30,6 +30,8 @@ class FakeKms:
     def __init__(self) -> None:
         self.opened = 0
         self.fault: Exception | None = None
+        self.lost = ""
+        """A part that answers lack."""
 
     def client(self, service: str) -> FakeKms:
         assert service == "kms"
@@ -40,7 +42,7 @@ class FakeKms:
             raise self.fault
         arn = f"arn:{KeyId.removeprefix('alias/')}"
         blob = json.dumps([arn, EncryptionContext, Plaintext.hex()]).encode()
-        return {"CiphertextBlob": blob, "KeyId": arn}
+        return self.answer({"CiphertextBlob": blob, "KeyId": arn})
 
     def decrypt(self, CiphertextBlob: bytes, EncryptionContext: Any) -> dict[str, Any]:  # noqa: N803
         if self.fault:
@@ -49,7 +51,10 @@ class FakeKms:
         arn, context, text = json.loads(CiphertextBlob)
         if context != EncryptionContext:
             raise error_of("InvalidCiphertextException")
-        return {"Plaintext": bytes.fromhex(text), "KeyId": arn}
+        return self.answer({"Plaintext": bytes.fromhex(text), "KeyId": arn})
+
+    def answer(self, whole: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in whole.items() if name != self.lost}
 
 
 def error_of(code: str, status: int = 400) -> ClientError:
@@ -233,6 +238,22 @@ def test_the_error_of_kms_says_whether_to_mend_or_to_wait(
     shows_nothing(str(refused.value))
     kms.fault = None
     assert vault(kms_key="key", kms=kms).open(sealed) == SECRET
+
+
+@pytest.mark.parametrize(
+    ("lost", "use"), [("Plaintext", "open"), ("CiphertextBlob", "seal"), ("KeyId", "seal")]
+)
+def test_an_answer_of_kms_that_lacks_a_part_is_asked_for_again(lost: str, use: str) -> None:
+    kms, clock = FakeKms(), ManualClock()
+    one = vault(kms_key="key", kms=kms, clock=clock)
+    given = one.seal(SECRET) if use == "open" else SECRET
+    kms.lost = lost
+    with pytest.raises(StoreUnavailable, match=f"could not {use} a secret: .* no {lost}") as failed:
+        getattr(one, use)(given)
+    shows_nothing(str(failed.value))
+    kms.lost = ""
+    clock.advance(OUTAGE.total_seconds())
+    assert getattr(one, use)(given)
 
 
 def test_kms_opens_a_secret_once_in_some_minutes() -> None:
