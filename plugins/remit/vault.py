@@ -36,9 +36,10 @@ a key was disabled counts after that."""
 
 MOST_REMEMBERED = 10_000
 
-OUTAGE = timedelta(seconds=5)
-"""After KMS could not be reached it is not asked to open anything for so long: many secrets that
-wait for its timeouts one after the other would hold up all who need no KMS."""
+OUTAGE = timedelta(seconds=30)
+"""After KMS could not be reached it is not asked to open anything for so long. A deliverer claims
+nothing while it waits for KMS, for endpoints that need no KMS either: if KMS hangs, that is for the
+patience of one call, some 7 seconds, and not again before this has passed."""
 
 _FERNET = "fernet:"
 _KMS = "kms:"
@@ -83,8 +84,13 @@ class Vault:
         Raises:
             ConfigurationError: a Fernet key is none.
         """
+        from remit.aws.session import FOR_REQUESTS
+
+        def client() -> Any:
+            return aws.client("kms", patience=FOR_REQUESTS)
+
         fernet = _Fernets(settings.secret_keys)
-        kms = _Kms(settings.secret_kms_key, lambda: aws.client("kms"), _Remembered(clock), clock)
+        kms = _Kms(settings.secret_kms_key, client, _Remembered(clock), clock)
         current = _KMS if settings.secret_kms_key else _FERNET if fernet.can_seal else None
         return cls({_FERNET: fernet, _KMS: kms}, current)
 

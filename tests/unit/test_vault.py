@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import remit.vault
+from remit.aws.session import Patience
 from remit.errors import ConfigurationError, RemitError, SecretUnreadable, StoreUnavailable
 from remit.settings import Settings
 from remit.vault import OUTAGE, REMEMBERED, Vault
@@ -32,9 +33,11 @@ class FakeKms:
         self.fault: Exception | None = None
         self.lost = ""
         """A part that answers lack."""
+        self.patience: Patience | None = None
 
-    def client(self, service: str) -> FakeKms:
+    def client(self, service: str, patience: Patience) -> FakeKms:
         assert service == "kms"
+        self.patience = patience
         return self
 
     def encrypt(self, KeyId: str, Plaintext: bytes, EncryptionContext: Any) -> dict[str, Any]:  # noqa: N803
@@ -285,6 +288,16 @@ def test_in_an_outage_kms_is_asked_once_in_some_seconds_and_what_is_remembered_i
     assert (one.open(sealed), kms.opened) == (SECRET, 1)
     clock.advance(OUTAGE.total_seconds())
     assert one.open(other) == "another"
+
+
+def test_a_kms_that_hangs_holds_up_those_who_need_none_of_it_for_a_small_part_of_the_time() -> None:
+    kms = FakeKms()
+    vault(kms_key="key", kms=kms).seal(SECRET)
+    assert kms.patience is not None
+    longest = kms.patience.attempts * max(kms.patience.connect, kms.patience.dynamodb)
+    assert kms.patience.attempts > 1  # one answer that is lost is no outage
+    assert longest <= 6
+    assert longest * 5 <= OUTAGE.total_seconds()
 
 
 def test_once_forgotten_a_secret_needs_its_key_again() -> None:

@@ -68,7 +68,8 @@ class Patience:
 
 FOR_TASKS = Patience(connect=3, dynamodb=20, s3=60, attempts=3)
 FOR_REQUESTS = Patience(connect=2, dynamodb=3, s3=3, attempts=2)
-"""While somebody waits for an answer, and holds a thread of the API server meanwhile."""
+"""While somebody waits for an answer, and holds a thread of the API server meanwhile; for KMS also
+while webhooks wait that need nothing of it."""
 
 """Codes of answers that ask for patience; every answer with a status from 500 on does, too."""
 
@@ -113,17 +114,21 @@ class Aws:
         """The default credentials chain; `AWS_ENDPOINT_URL*` is honoured by botocore itself."""
         return cls(botocore.session.get_session(), region)
 
-    def client(self, service: str, *, connections: int = 10) -> Any:
-        """A low-level client with bounded waits; `connections` is its pool size."""
+    def client(
+        self, service: str, *, connections: int = 10, patience: Patience | None = None
+    ) -> Any:
+        """A low-level client with bounded waits, those of `patience` in place of its own if there
+        is one; `connections` is its pool size."""
+        patience = patience or self.patience
         redact_botocore()
         return self.session.create_client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoints.get(service),
             config=Config(
-                connect_timeout=self.patience.connect,
-                read_timeout=self.patience.s3 if service == "s3" else self.patience.dynamodb,
-                retries={"mode": "standard", "total_max_attempts": self.patience.attempts},
+                connect_timeout=patience.connect,
+                read_timeout=patience.s3 if service == "s3" else patience.dynamodb,
+                retries={"mode": "standard", "total_max_attempts": patience.attempts},
                 max_pool_connections=connections,
                 signature_version="s3v4" if service == "s3" else None,
                 s3=_UNSIGNED_BODIES if service == "s3" and self._s3_is_safe() else None,

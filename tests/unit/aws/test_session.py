@@ -17,8 +17,9 @@ from botocore.exceptions import (
     UnauthorizedSSOTokenError,
 )
 
-from remit.aws.session import TRANSIENT_CODES, store_errors
+from remit.aws.session import FOR_TASKS, TRANSIENT_CODES, Patience, store_errors
 from remit.errors import StoreUnavailable
+from tests.support.aws import aws_at
 
 URL = "http://127.0.0.1:1"
 
@@ -68,3 +69,13 @@ def test_a_mistake_passes_through_unchanged(error: Exception) -> None:
     with pytest.raises(type(error)) as caught, store_errors("read Payments"):
         raise error
     assert caught.value is error
+
+
+@pytest.mark.parametrize("patience", [None, Patience(connect=1, dynamodb=2, s3=4, attempts=5)])
+@pytest.mark.parametrize("service", ["kms", "s3"])
+def test_a_client_waits_as_long_as_it_is_told_to(service: str, patience: Patience | None) -> None:
+    config = aws_at(URL).client(service, patience=patience).meta.config
+    wanted = patience or FOR_TASKS
+    assert config.connect_timeout == wanted.connect
+    assert config.read_timeout == (wanted.s3 if service == "s3" else wanted.dynamodb)
+    assert config.retries["total_max_attempts"] == wanted.attempts
