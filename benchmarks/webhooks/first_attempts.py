@@ -1,14 +1,18 @@
 """On a stack: from an event's acceptance to its webhook's first attempt, beside a bare run, and the
-same while one endpoint fails.
+same while one endpoint hangs.
 
 A sample begins before the event is published, in the outbox's transaction; then a run of
-`deliver_webhooks` is started as the trigger hook starts runs; it ends when the whole request has
-arrived at the receiver. A bare run is one task that does nothing, from its trigger until it is seen
-to have succeeded (benchmarks/latency.py). They take turns. Between two samples the machine comes to
-rest, so that neither shares it with what the other has left.
+`deliver_webhooks` is started through Airflow's REST API; it ends when the whole request has
+arrived at the receiver. A bare run is one task that does nothing, from its trigger until it is
+seen to have succeeded (benchmarks/latency.py). They take turns. Between two samples the machine
+comes to rest, so that neither shares it with what the other has left.
 
-Then one endpoint fails: it answers 500 to a backlog of webhooks, and to one more with each sample,
-and has done so for a while before the first of them.
+Then two series at a fixed pace, with no rest between the samples: what the one before has left is
+there for the next. With each sample one more webhook goes to one other endpoint. In the first
+series that is as well as all others. In the second it takes requests and never answers, from the
+first sample on, and has a backlog: first attempts are beside its attempts, its retries and its
+breaker. Samples begin at the same seconds of a minute in both series, so that the schedule's own
+runs, which begin with the minute, meet as many of one as of the other.
 """
 
 from __future__ import annotations
@@ -32,9 +36,9 @@ OVER_BARE_SECONDS = 1.0
 MOST_AFFECTED = 1.2
 WARM_UP = 3
 
-_HEALTHY = 10  # merchants, in turn
+_HEALTHY = 10  # merchants, in turn; the endpoint that hangs later is that of one more
 _TIMEOUT_SECONDS = 120.0
-_FAILING = "/failing"
+_HANGING = "/hanging"
 
 
 @dataclass
@@ -42,11 +46,14 @@ class Samples:
     """Seconds of each kind."""
 
     bare: list[float] = field(default_factory=list)
-    healthy: list[float] = field(default_factory=list)
-    """First attempts while no endpoint fails."""
+    rested: list[float] = field(default_factory=list)
+    """First attempts in turn with bare runs, from rest."""
+    paced: list[float] = field(default_factory=list)
+    """First attempts at a fixed pace, while no endpoint fails."""
     beside_failing: list[float] = field(default_factory=list)
+    """The same while one hangs."""
     failed_attempts: int = 0
-    """Of the endpoint that fails."""
+    """Of the endpoint that hangs."""
     failing_seconds: float = 0.0
     """From its first failure to the last sample beside it."""
 
@@ -59,13 +66,16 @@ class Publisher:
         self._plan = plan
         self._numbers = itertools.count()
         self._healthy = itertools.cycle(range(_HEALTHY))
+        self._fleet = Fleet(at.inbox.url, _HEALTHY + 1)
 
     def set_up(self) -> None:
-        """Write the merchants; the last one's endpoint fails whatever it gets."""
-        fleet = Fleet(self._stage.inbox.url, _HEALTHY + 1)
-        self._stage.add(fleet)
-        failing = f"{self._stage.inbox.url}{_FAILING}?status=500"
-        changed = {**fleet.merchants[_HEALTHY], "webhookURL": failing}
+        """Write the merchants; nobody's endpoint fails."""
+        self._stage.add(self._fleet)
+
+    def hang(self) -> None:
+        """From now on the last merchant's endpoint hangs."""
+        hanging = f"{self._stage.inbox.url}{_HANGING}?hang=1"
+        changed = {**self._fleet.merchants[_HEALTHY], "webhookURL": hanging}
         self._stage.services().tables.merchants.put(changed)
 
     def first_attempt(self) -> float:
@@ -79,20 +89,20 @@ class Publisher:
             if run.attempts == 1:  # else it waited for SQLite, which a bare run does not count
                 return self._arrival(due).at - started
 
-    def publish_failing(self, count: int) -> None:
-        """Publish to the endpoint that fails."""
+    def publish_to_last(self, count: int) -> None:
+        """Publish to the last merchant, whose endpoint may hang."""
         now = datetime.now(UTC)
         self._stage.publish_due([self._due(_HEALTHY) for _ in range(count)], now)
 
     def failures(self) -> list[Arrival]:
-        """The requests to the endpoint that fails.
+        """The requests to the endpoint that hangs.
 
         Raises:
             BenchmarkFailed: there are none.
         """
-        failures = [one for one in self._stage.inbox.arrivals() if one.path == _FAILING]
+        failures = [one for one in self._stage.inbox.arrivals() if one.path == _HANGING]
         if not failures:
-            raise BenchmarkFailed("the endpoint that was to fail has not been asked")
+            raise BenchmarkFailed("the endpoint that was to hang has not been asked")
         return failures
 
     def _due(self, merchant: int) -> Due:
@@ -103,7 +113,7 @@ class Publisher:
 
 
 def first_attempts(plan: Plan) -> Outcome:
-    """Before one endpoint fails, and while it does."""
+    """From rest; then at a pace, before one endpoint hangs and while it does."""
     with stage(plan) as at:
         at.await_dag("bare")
         publisher, samples = Publisher(at, plan), Samples()
@@ -113,22 +123,26 @@ def first_attempts(plan: Plan) -> Outcome:
             at.bare()
             publisher.first_attempt()
         _take_turns(at, publisher, samples, plan.events)
+        samples.paced = _at_a_pace(publisher, plan, "no endpoint failing")
         _beside_failing(at, publisher, samples, plan)
     return Outcome(figures_of(samples), runs_of(samples))
 
 
 def figures_of(samples: Samples) -> dict[str, Figure]:
     """The 95th percentiles, and their bars."""
-    bare, healthy, beside = map(p95, (samples.bare, samples.healthy, samples.beside_failing))
+    bare, rested, paced, beside = map(
+        p95, (samples.bare, samples.rested, samples.paced, samples.beside_failing)
+    )
     return {
-        "event accepted to first attempt, p95, s": Figure(healthy, bare + OVER_BARE_SECONDS),
+        "event accepted to first attempt, p95, s": Figure(rested, bare + OVER_BARE_SECONDS),
         "first attempts' p95, one endpoint failing against none": Figure(
-            beside / healthy, MOST_AFFECTED
+            beside / paced, MOST_AFFECTED
         ),
         "bare run, p95, s": Figure(bare),
         "bare run, median, s": Figure(statistics.median(samples.bare)),
-        "event accepted to first attempt, median, s": Figure(statistics.median(samples.healthy)),
-        "first attempts' p95 beside a failing endpoint, s": Figure(beside),
+        "event accepted to first attempt, median, s": Figure(statistics.median(samples.rested)),
+        "first attempts' p95 at a pace, no endpoint failing, s": Figure(paced),
+        "first attempts' p95 at a pace, one endpoint failing, s": Figure(beside),
         "minutes for which the endpoint failed": Figure(samples.failing_seconds / 60),
         "attempts at the endpoint that failed": Figure(samples.failed_attempts),
     }
@@ -138,10 +152,17 @@ def runs_of(samples: Samples) -> Mapping[str, object]:
     """As JSON has them."""
     return {
         "bare_s": samples.bare,
-        "first_attempt_s": samples.healthy,
-        "first_attempt_beside_failing_s": samples.beside_failing,
+        "first_attempt_s": samples.rested,
+        "first_attempt_at_a_pace_s": samples.paced,
+        "first_attempt_at_a_pace_beside_failing_s": samples.beside_failing,
         "failed_attempts": samples.failed_attempts,
     }
+
+
+def next_beat(now: float, pace: float) -> float:
+    """The next moment that is a multiple of the pace: a pace that divides a minute has the same
+    seconds in every minute. Unix seconds."""
+    return (now // pace + 1) * pace
 
 
 def _take_turns(at: Stage, publisher: Publisher, samples: Samples, count: int) -> None:
@@ -149,27 +170,33 @@ def _take_turns(at: Stage, publisher: Publisher, samples: Samples, count: int) -
         at.rest()
         samples.bare.append(at.bare())
         at.rest()
-        samples.healthy.append(publisher.first_attempt())
+        samples.rested.append(publisher.first_attempt())
         print(
             f"  {number + 1:3} of {count}   bare run {samples.bare[-1]:6.2f} s"
-            f"   first attempt {samples.healthy[-1]:6.2f} s",
+            f"   first attempt {samples.rested[-1]:6.2f} s",
             flush=True,
         )
 
 
 def _beside_failing(at: Stage, publisher: Publisher, samples: Samples, plan: Plan) -> None:
-    publisher.publish_failing(plan.failing_backlog)
-    at.start(DELIVERY)
-    time.sleep(plan.failing_seconds)
-    begun = publisher.failures()[0].at
+    at.rest()  # of what the series before has left, which belongs to neither
+    publisher.hang()
+    publisher.publish_to_last(plan.failing_backlog)
+    samples.beside_failing = _at_a_pace(publisher, plan, "one endpoint hanging")
+    failures = publisher.failures()
+    samples.failed_attempts = len(failures)
+    samples.failing_seconds = time.time() - failures[0].at
+
+
+def _at_a_pace(publisher: Publisher, plan: Plan, beside: str) -> list[float]:
+    """So many samples; one that takes longer than the pace is followed at the next beat."""
+    seconds: list[float] = []
     for number in range(plan.events):
-        at.rest()
-        publisher.publish_failing(1)
-        samples.beside_failing.append(publisher.first_attempt())
+        time.sleep(next_beat(time.time(), plan.sample_seconds) - time.time())
+        publisher.publish_to_last(1)
+        seconds.append(publisher.first_attempt())
         print(
-            f"  {number + 1:3} of {plan.events}   first attempt beside a failing endpoint"
-            f" {samples.beside_failing[-1]:6.2f} s",
+            f"  {number + 1:3} of {plan.events}   first attempt, {beside}, {seconds[-1]:6.2f} s",
             flush=True,
         )
-    samples.failed_attempts = len(publisher.failures())
-    samples.failing_seconds = time.time() - begun
+    return seconds

@@ -35,10 +35,10 @@ class Plan:
 
     events: int = 50
     """On the stack: first attempts of each kind."""
-    failing_seconds: float = 120.0
-    """How long an endpoint has failed before the others' first attempts are measured."""
+    sample_seconds: float = 5.0
+    """From one first attempt to the next where nothing comes to rest; it divides a minute."""
     failing_backlog: int = 200
-    """Webhooks that wait for the endpoint that fails."""
+    """Webhooks that wait for the endpoint that hangs."""
     mapped: int = 500
     """Webhooks of a run; Airflow maps a task over 1,024 of them at the most."""
 
@@ -63,7 +63,6 @@ QUICK = Plan(
     memory_large=2_000,
     capacity_count=5,
     events=3,
-    failing_seconds=10.0,
     failing_backlog=20,
     mapped=20,
 )
