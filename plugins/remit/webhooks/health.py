@@ -1,9 +1,9 @@
 """The health of endpoints: what deliverers share of it, through the endpoints' own records.
 
 Every deliverer has a breaker of its own for each endpoint. What changes is written to the
-endpoint's record at once (opened, closed, first failure, first success after failures), a success
-once a minute at most; the others read the record every few seconds. So health costs no write per
-delivery.
+endpoint's record at once (opened, closed, first failure, first success after failures or with a
+secret), a success once a minute at most; the others read the record every few seconds. So health
+costs no write per delivery.
 
 A deliverer that meets an endpoint whose breaker is half-open asks the record for the right to send
 the one probe; the others wait for its end.
@@ -158,7 +158,7 @@ class HealthBook:
             if health.failing_since is not None:
                 health.failing_since, health.worn_out = None, False
                 self._dirty[key] = health
-            elif now >= health.success_at:
+            elif now >= health.success_at or not health.stored.used.issuperset(secret_ids):
                 self._dirty[key] = health
         elif health.failing_since is None:
             health.failing_since = now

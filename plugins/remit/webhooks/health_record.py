@@ -44,6 +44,8 @@ class Stored:
     opens: int = 0
     probe_until: datetime | None = None
     disabled: bool = False
+    used: frozenset[str] = frozenset()
+    """The secrets of which it says when they signed a success last."""
 
     @classmethod
     def of(cls, record: Item) -> Stored:
@@ -60,6 +62,7 @@ class Stored:
             min(max(opens, 0), _MOST_OPENS) if isinstance(opens, int) else 0,
             _instant(attributes, "breakerProbeUntil"),
             attributes.get("disabledReason") is not None,
+            frozenset(_last_uses(attributes)),
         )
 
     def after(self, write: HealthUpdate) -> Stored:
@@ -104,9 +107,8 @@ def update_of(key: Pair, stored: Stored, wanted: Wanted) -> HealthUpdate | None:
         change.breaker(wanted)
     if (stored.failing_since is None) != (wanted.failing_since is None):
         change.failing(wanted.failing_since)
-    at, before = wanted.last_success, stored.last_success
-    if at is not None and (before is None or at > before):
-        change.success(at, wanted.used)
+    if wanted.last_success is not None:
+        change.success(wanted.last_success, wanted.used)
     return change.update()
 
 
@@ -139,15 +141,19 @@ class _Change:
             self._set["failingSince"] = format_instant(since)
 
     def success(self, at: datetime, used: Mapping[str, datetime]) -> None:
+        """A success that is later than what is known, or the first that a secret has signed."""
+        before, secrets_used = self._stored.last_success, self._secrets_used(used)
+        if before is not None and at <= before and secrets_used.keys() <= self._stored.used:
+            return
         self._unchanged("lastSuccessAt")
-        self._set["lastSuccessAt"] = format_instant(at)
+        self._set["lastSuccessAt"] = format_instant(at if before is None else max(at, before))
         if used:
-            self._set["secretsUsed"] = self._secrets_used(used)
+            self._unchanged("secretsUsed")
+            self._set["secretsUsed"] = secrets_used
 
     def _secrets_used(self, used: Mapping[str, datetime]) -> dict[str, Any]:
-        before = self._stored.attributes.get("secretsUsed")
         own = {secret_id: format_instant(at) for secret_id, at in used.items()}
-        together = {**before, **own} if isinstance(before, Mapping) else own
+        together = {**_last_uses(self._stored.attributes), **own}
         latest = sorted(together, key=lambda secret_id: str(together[secret_id]))
         return {secret_id: together[secret_id] for secret_id in latest[-_MOST_SECRETS:]}
 
@@ -169,6 +175,12 @@ class _Change:
             " AND ".join(self._conditions),
             self._values,
         )
+
+
+def _last_uses(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """When secrets signed a success last, as it is written."""
+    uses = attributes.get("secretsUsed")
+    return uses if isinstance(uses, Mapping) else {}
 
 
 def _instant(attributes: Mapping[str, Any], name: str) -> datetime | None:

@@ -47,13 +47,14 @@ class HealthState:
         return (self.failing_since is None) != (self.stored.failing_since is None)
 
     def wanted(self, now: datetime) -> Wanted:
-        """What its record should say now. That failures ended is said at once, that they began
-        again, and that there are successes, now and then."""
+        """What its record should say now. That failures ended, and the first success that a secret
+        has signed, is said at once; that they began again, and other successes, now and then."""
         recovered = self.failing_changed and self.failing_since is None
+        succeeded = recovered or now >= self.success_at or not self.used.keys() <= self.stored.used
         said = recovered or now >= self.failing_at
         return Wanted(
             failing_since=self.failing_since if said else self.stored.failing_since,
-            last_success=self.last_success if recovered or now >= self.success_at else None,
+            last_success=self.last_success if succeeded else None,
             open_until=self.breaker.until,
             opens=self.breaker.opens,
             used=self.used,

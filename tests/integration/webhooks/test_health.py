@@ -292,6 +292,39 @@ def test_the_last_success_is_the_latest_of_all_deliverers(
     assert write(one, clock()) == []
 
 
+def test_the_first_success_of_a_secret_is_written_at_once(
+    services: Services, clock: ManualClock
+) -> None:
+    one = book(services)
+    outcomes(one, clock, 200)
+    clock.advance(5)
+    one.record(KEY, 200, clock(), ("s-1", "s-2"))
+    assert len(write(one, clock())) == 1
+    assert health(services)["secretsUsed"] == {"s-1": later(clock, 0), "s-2": later(clock, 0)}
+    clock.advance(5)
+    one.record(KEY, 200, clock(), ("s-1", "s-2"))
+    assert write(one, clock()) == []
+
+
+def test_the_first_success_of_a_secret_is_kept_beside_a_later_one_of_another(
+    services: Services, clock: ManualClock
+) -> None:
+    one, other = book(services), book(services)
+    one.record(KEY, 200, clock(), ("s-2",))
+    clock.advance(1)
+    outcomes(other, clock, 200)
+    assert len(write(one, clock())) == 1  # it finds the other's
+    clock.advance(5)
+    assert len(write(one, clock())) == 1
+    assert health(services) == {
+        "lastSuccessAt": later(clock, -5),
+        "secretsUsed": {"s-1": later(clock, -5), "s-2": later(clock, -6)},
+    }
+    clock.advance(60)
+    outcomes(other, clock, 200)
+    assert health(services)["secretsUsed"].keys() == {"s-1", "s-2"}
+
+
 def test_a_disabled_endpoint_is_not_probed(services: Services, clock: ManualClock) -> None:
     one, other = book(services), book(services)
     outcomes(one, clock, *[None] * 5)
