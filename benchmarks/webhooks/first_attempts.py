@@ -7,6 +7,10 @@ arrived at the receiver. A bare run is one task that does nothing, from its trig
 seen to have succeeded (benchmarks/latency.py). They take turns. Between two samples the machine
 comes to rest, so that neither shares it with what the other has left.
 
+The benchmark starts the run itself, as a producer does that wants its first attempt at once. A task
+with the outlet `remit_outbox`, as those of exports are, has Airflow start it when it succeeds; who
+does neither waits for the schedule, up to a minute. Neither of these two is measured here.
+
 Then two series at a fixed pace, with no rest between the samples: what the one before has left is
 there for the next. With each sample one more webhook goes to one other endpoint. In the first
 series that is as well as all others. In the second it takes requests and never answers, from the
