@@ -42,6 +42,10 @@ class Stop:
         """True from the moment the stop was asked for: claim nothing any more."""
         return self._event.is_set()
 
+    def left(self) -> float:
+        """Seconds that are left of the grace period: no end of them before the request."""
+        return max(0.0, self._deadline - self._monotonic())
+
     def wait(self, seconds: float) -> bool:
         """Wait so long, or until the stop is requested. Returns `requested`."""
         return self._event.wait(seconds)

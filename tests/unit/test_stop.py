@@ -43,3 +43,15 @@ def test_a_wait_ends_with_the_request() -> None:
     assert not stop.wait(0)
     stop.request()
     assert stop.wait(60)
+
+
+def test_the_seconds_of_the_grace_period_run_from_the_request() -> None:
+    now = 100.0
+    stop = Stop(timedelta(seconds=5), lambda: now)
+    assert stop.left() == float("inf")
+    stop.request()
+    assert stop.left() == 5
+    now += 3
+    assert stop.left() == 2
+    now += 3
+    assert stop.left() == 0

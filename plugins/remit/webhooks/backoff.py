@@ -65,7 +65,8 @@ def parse_retry_after(value: str | None, now: datetime) -> timedelta | None:
         return None
     text = value.strip()
     if text.isascii() and text.isdigit():
-        seconds = min(int(text[:12]), int(RETRY_AFTER_CAP.total_seconds()))
+        # Any number of digits: only so many are looked at, once the zeros before them are gone.
+        seconds = min(int(text.lstrip("0")[:12] or "0"), int(RETRY_AFTER_CAP.total_seconds()))
         return timedelta(seconds=seconds)
     try:
         moment = parsedate_to_datetime(text)

@@ -20,6 +20,8 @@ from remit.webhooks.workers import Workers
 
 log = logging.getLogger(__name__)
 
+_STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
+
 
 class Post(Protocol):
     """What a courier needs of a `Sender`."""
@@ -87,14 +89,16 @@ class Courier:
         """Send a webhook that is claimed when its turn comes."""
         self.lane(ready).put(self._recorder.begin(Open(ready, token, claimed_at)))
 
-    async def finish(self, seconds: float | None) -> None:
-        """Wait until everything has its outcome. With a number of seconds, what is in flight gets
-        that long, and what has no outcome by then is given back, as what waits for its turn is at
-        once."""
-        if seconds is not None:
+    async def finish(self) -> None:
+        """Wait until everything has its outcome. Once it is asked to stop, what waits for its turn
+        is given back at once, and what is in flight at the end of the grace period."""
+        finishing = asyncio.create_task(self._workers.finish(self._stop.left))
+        while not (finishing.done() or self._stop.requested):
+            await asyncio.wait({finishing}, timeout=_STOP_SECONDS)
+        if self._stop.requested:
             waiting = [one for lane in self._lanes.values() for one in lane.take_waiting()]
             await self._recorder.put_back([*waiting, *self._workers.take_waiting()])
-        await self._workers.finish(seconds)
+        await finishing
         await self._recorder.finish()
 
     async def _send(self, opened: Open) -> None:
@@ -113,6 +117,10 @@ class Courier:
         if (moment := opened.ready.not_before) is not None and moment > now:
             await asyncio.sleep((moment - now).total_seconds())
             now = self._clock()
+            if self._stop.requested or now >= opened.ready.webhook.deliver_before:
+                lane.done(now, answered=False)
+                await self._recorder.put_back([opened])
+                return
         opened.attempted = True
         outcome = await self._post(opened, now)
         now = self._clock()

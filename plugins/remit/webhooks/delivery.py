@@ -176,7 +176,13 @@ class _Try:
         try:
             while not working.done() and not self._stop.requested:
                 await asyncio.wait({working}, timeout=_STOP_SECONDS)
-            await working
+            # A store that does not answer must not take all of the grace period.
+            if self._stop.requested:
+                await asyncio.wait({working}, timeout=self._stop.left() / 2)
+                working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+            if not working.cancelled():
+                working.result()
         finally:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
@@ -298,8 +304,7 @@ class _Try:
     async def _end(self) -> None:
         """Finish what is in flight. Asked to stop, give back what waits for its next attempt, too,
         due when that is."""
-        grace = self._settings.grace.total_seconds()
-        await self._courier.finish(grace if self._stop.requested else None)
+        await self._courier.finish()
         back = self._admission.kept_claims()
         self._recorder.counts.update(await self._writer.write(back))
         if self._stop.requested:

@@ -112,7 +112,13 @@ class Preparer:
                 readable.append(found)
         await self._directory.load({(w.merchant_id, w.endpoint_id) for _, w in readable})
         for seen, webhook in readable:
-            self._judge(seen, webhook, prepared)
+            try:
+                self._judge(seen, webhook, prepared)
+            except Exception as error:
+                # Whatever is peculiar about this one webhook: the others of its batch go on.
+                log.exception("webhook=%r cannot be judged", seen.key)
+                detail = f"it cannot be judged: {type(error).__name__}"
+                prepared.moves.append(self._set_aside(seen, Reason.UNREADABLE, detail))
         return prepared
 
     async def complete(self, ready: Iterable[Ready], done: list[Move]) -> list[Ready]:

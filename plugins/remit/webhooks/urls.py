@@ -36,22 +36,31 @@ _AMBIGUOUS = re.compile(r"[\s\\\x00-\x20\x7f-\x9f\ud800-\udfff]")
 _NUMERIC = re.compile(r"(?:.*\.)?(?:\d+|0x[0-9a-f]*)\.*", re.IGNORECASE)
 
 
-def check_url(url: str, *, allow_http: bool) -> None:
+def check_url(url: str, *, allow_http: bool, proxied: bool = False) -> None:
     """Refuse a URL that no webhook may be sent to.
+
+    HTTP is for named networks alone. If requests are `proxied`, nobody here knows where a name
+    leads, so it takes an address for a host then.
 
     Raises:
         InvalidRequest: it is not HTTPS (or HTTP, where a deployment allows that), has credentials
             or no host, or is over 2,048 characters. The address behind the host is not looked at.
     """
-    scheme = parse_url(url).scheme
-    if scheme not in ({"https", "http"} if allow_http else {"https"}):
-        raise _refused(f"the scheme is {scheme!r}")
+    parsed = parse_url(url)
+    if parsed.scheme not in ({"https", "http"} if allow_http else {"https"}):
+        raise _refused(f"the scheme is {parsed.scheme!r}")
+    if proxied and parsed.scheme == "http" and literal_of(parsed) is None:
+        raise _refused("the scheme is 'http', and only the proxy knows where its host leads")
 
 
 def url_fault(url: str, settings: Settings) -> str | None:
     """Why no webhook may be sent to a URL, in a deployment with these settings; None: it may."""
     try:
-        check_url(url, allow_http=bool(settings.webhook_networks))
+        check_url(
+            url,
+            allow_http=bool(settings.webhook_networks),
+            proxied=bool(settings.webhook_proxy),
+        )
     except InvalidRequest as error:
         return str(error)
     return None
@@ -109,11 +118,11 @@ def url_check(settings: Settings, resolve: Resolve = addresses_of) -> Callable[[
     Raises:
         ConfigurationError: `REMIT_WEBHOOK_NETWORKS` is wrong. The check raises InvalidRequest.
     """
-    networks = networks_of(settings.webhook_networks)
-    resolve = (lambda _: ()) if settings.webhook_proxy else resolve
+    networks, proxied = networks_of(settings.webhook_networks), bool(settings.webhook_proxy)
+    resolve = (lambda _: ()) if proxied else resolve
 
     def check(url: str) -> None:
-        check_url(url, allow_http=bool(networks))
+        check_url(url, allow_http=bool(networks), proxied=proxied)
         check_address(url, networks, resolve)
 
     return check
@@ -126,7 +135,7 @@ def _fault(url: str) -> str | None:
         return "it holds a space, a control character, a backslash or half a character"
     try:
         parsed = URL(url)
-    except ValueError:
+    except (ValueError, LookupError):  # of the latter yarl does not speak: "https://[]@"
         return "it is not a URL"
     if parsed.raw_user is not None or parsed.raw_password is not None:
         return "it has credentials"

@@ -52,17 +52,14 @@ class Workers(Generic[T]):
         self._items.clear()
         return waiting
 
-    async def finish(self, seconds: float | None) -> None:
-        """Wait until everything is done, or for so many seconds; then end all tasks. What they work
+    async def finish(self, left: Callable[[], float]) -> None:
+        """Wait until everything is done, or no seconds are left; then end all tasks. What they work
         on by then is broken off."""
-        loop = asyncio.get_running_loop()
-        until = None if seconds is None else loop.time() + seconds
         # The tasks go on with the next item by themselves: look every moment.
         while self._items or self._begun:
-            left = _LOOK_SECONDS if until is None else until - loop.time()
-            if left <= 0:
+            if (seconds := left()) <= 0:
                 break
-            await asyncio.sleep(min(_LOOK_SECONDS, left))
+            await asyncio.sleep(min(_LOOK_SECONDS, seconds))
         if self._look is not None:
             self._look.cancel()
         tasks = list(self._tasks.values())

@@ -375,7 +375,7 @@ def test_a_stop_finishes_what_is_in_flight_and_releases_the_rest(
 ) -> None:
     add_merchant(services, receiver.url())
     keys = {publish(services, number) for number in range(30)}
-    stop, in_flight = Stop(), threading.Event()
+    stop, in_flight = Stop(timedelta(seconds=10)), threading.Event()
 
     def answer(*_: object) -> Answer:
         if len(receiver.received) > 10:  # by now more is claimed than is sent at once
@@ -402,12 +402,9 @@ def test_a_stop_finishes_what_is_in_flight_and_releases_the_rest(
 def test_a_stop_cancels_what_outlasts_the_grace_period(
     services: Services, receiver: Receiver
 ) -> None:
-    hasty = Services(
-        replace(services.settings, grace=timedelta(seconds=0.1)), services.aws, services.clock
-    )
     add_merchant(services, receiver.url())
     key = publish(services)
-    stop, done = Stop(), threading.Event()
+    stop, done = Stop(timedelta(seconds=0.1)), threading.Event()
 
     def hang(*_: object) -> Answer:
         stop.request()
@@ -415,7 +412,7 @@ def test_a_stop_cancels_what_outlasts_the_grace_period(
         return Answer()
 
     receiver.behaviour = hang
-    report = one_try(hasty, stop=stop)
+    report = one_try(services, stop=stop)
     done.set()
     assert report.counts == {"put_back": 1}
     stored = record(services, key)
@@ -431,7 +428,7 @@ def test_a_stop_releases_what_waits_for_its_next_attempt(
     add_merchant(services, receiver.url())
     key = publish(services)
     chunk = one_try(services).chunk
-    stop = Stop()
+    stop = Stop(timedelta(seconds=10))
     threading.Timer(0.1, stop.request).start()
     assert one_try(services, chunk, stop=stop).counts == {"put_back": 1}
     stored = record(services, key)

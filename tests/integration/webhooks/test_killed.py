@@ -142,7 +142,7 @@ def test_one_that_is_asked_to_stop_ends_what_is_out_and_gives_the_rest_to_anothe
     assert len(unsent) == 360 - arrived
     assert all("claim" not in one and one["attempts"] == 0 for one in unsent)
     # Another one goes on at once: no lease has to end.
-    with deployment.deliverer() as process:
+    with deployment.deliverer("--grace", "5") as process:
         wait_until(lambda: deployment.inbox.count() > arrived + 10, seconds=2.5)
         process.send_signal(signal.SIGTERM)
         process.wait(10)

@@ -92,6 +92,22 @@ def health() -> Health:
     return Health()
 
 
+def claimed(clock: ManualClock, number: int = 1, time_left: timedelta = HOUR) -> Ready:
+    webhook = Webhook(
+        id=f"wh-{number}",
+        merchant_id="m-1",
+        endpoint_id="ep-1",
+        event_type="payment.succeeded",
+        url="",
+        status=Status.PENDING,
+        attempts=0,
+        deliver_before=clock() + time_left,
+        event_id="ev-1",
+        payload=None,
+    )
+    return Ready(Seen(webhook.id, "2026-01-01T00:00:00.000000Z", "pending", 0), webhook, KNOWN)
+
+
 async def sent(
     clock: ManualClock,
     stop: Stop,
@@ -105,23 +121,11 @@ async def sent(
     courier = Courier(
         SETTINGS, clock, stop, sender=Posts(), signer=Signs(), recorder=records, health=health
     )
-    webhook = Webhook(
-        id="wh-1",
-        merchant_id="m-1",
-        endpoint_id="ep-1",
-        event_type="payment.succeeded",
-        url="",
-        status=Status.PENDING,
-        attempts=0,
-        deliver_before=clock() + time_left,
-        event_id="ev-1",
-        payload=None,
-    )
-    ready = Ready(Seen("wh-1", "2026-01-01T00:00:00.000000Z", "pending", 0), webhook, KNOWN)
+    ready = claimed(clock, time_left=time_left)
     courier.lane(ready).hold()
     courier.accept(ready, "token", clock() - claimed_before)
     await asyncio.wait_for(records.changed.wait(), 10)
-    await courier.finish(None)
+    await courier.finish()
     assert courier.lane(ready).held == 0
     became: list[tuple[str, datetime | None]] = records.became
     return became
@@ -160,3 +164,57 @@ async def test_nothing_is_sent_to_an_endpoint_that_was_found_to_fail_since(
 ) -> None:
     health.until = clock() + HOUR
     assert await sent(clock, stop, health) == [("put back", health.until)]
+
+
+async def test_nothing_is_sent_after_its_deadline_though_it_waited_for_its_rate(
+    clock: ManualClock, stop: Stop, health: Health
+) -> None:
+    records: Any = Records()
+    courier = Courier(
+        SETTINGS, clock, stop, sender=Posts(), signer=Signs(), recorder=records, health=health
+    )
+    ready = claimed(clock, time_left=timedelta(milliseconds=5))
+    ready.not_before = clock() + timedelta(milliseconds=10)
+    courier.lane(ready).hold()
+    courier.accept(ready, "token", clock())
+    await asyncio.sleep(0)
+    clock.advance(1)
+    await courier.finish()
+    assert records.became == [("put back", None)]
+
+
+class Hangs:
+    """Says when so many hang."""
+
+    def __init__(self, many: int) -> None:
+        self.left = many
+        self.hanging = asyncio.Event()
+
+    async def post(self, request: Request) -> Outcome:
+        self.left -= 1
+        if not self.left:
+            self.hanging.set()
+        await asyncio.Event().wait()
+        raise AssertionError("unreachable")
+
+
+async def test_a_stop_that_is_asked_for_while_all_is_finished_is_heard(
+    clock: ManualClock, health: Health
+) -> None:
+    """What waits is given back at once; what hangs has the rest of the grace period."""
+    at_once = SETTINGS.webhook_concurrency
+    stop, records, hangs = Stop(timedelta(seconds=0.2)), Records(), Hangs(at_once)
+    parts: Any = {"sender": hangs, "signer": Signs(), "recorder": records, "health": health}
+    courier = Courier(SETTINGS, clock, stop, **parts)
+    for number in range(at_once + 2):
+        ready = claimed(clock, number)
+        courier.lane(ready).hold()
+        courier.accept(ready, "token", clock())
+    finishing = asyncio.create_task(courier.finish())
+    await asyncio.wait_for(hangs.hanging.wait(), 10)
+    assert not records.became
+    stop.request()
+    await asyncio.wait_for(records.changed.wait(), 10)
+    assert records.became == [("put back", None)] * 2
+    assert not finishing.done()
+    await asyncio.wait_for(finishing, 10)

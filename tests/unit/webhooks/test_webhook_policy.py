@@ -133,6 +133,8 @@ def test_jitter_lengthens_by_at_most_a_fifth(attempts: int, random: float) -> No
     [
         ("0", 0),
         (" 120 ", 120),
+        ("00000000000000000060", 60),
+        ("0000000000000000", 0),
         ("99999999999999999999", RETRY_AFTER_CAP.total_seconds()),
         ("Mon, 23 Nov 2026 12:02:00 GMT", 120),
         ("Monday, 23-Nov-26 12:02:00 GMT", 120),

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from remit.errors import ConfigurationError, InvalidRequest
 from remit.settings import Settings
 from remit.webhooks.addresses import Resolve, networks_of
-from remit.webhooks.urls import check_address, check_url, url_check
+from remit.webhooks.urls import check_address, check_url, url_check, url_fault
 
 PUBLIC = ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"]
 
@@ -26,6 +29,7 @@ PUBLIC = ["93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"]
         "https://:pw@example.com/",
         "https://example.com@127.0.0.1/",
         "https://[::1/",
+        "https://[]@",
         "https://[127.0.0.1]/",
         "https://example.com:99999/",
         "https://example.com:80:90/",
@@ -178,3 +182,42 @@ def test_behind_a_proxy_names_are_left_to_it_and_addresses_are_not() -> None:
     check("https://hooks.example.com/")
     with pytest.raises(InvalidRequest, match="loopback"):
         check("https://127.0.0.1/")
+
+
+def test_behind_a_proxy_http_goes_to_addresses_of_named_networks_alone() -> None:
+    settings = Settings(webhook_networks="10.0.0.0/8", webhook_proxy="http://proxy.internal:3128")
+    check = url_check(settings, never)
+    check("http://10.1.2.3/hook")
+    check("https://hooks.example.com/")
+    for url, why in [
+        ("http://example.com/hook", "only the proxy knows"),
+        ("http://hooks.internal/hook", "only the proxy knows"),
+        ("http://93.184.216.34/hook", "not in a network"),
+    ]:
+        with pytest.raises(InvalidRequest, match=why):
+            check(url)
+
+
+@pytest.mark.parametrize(("proxy", "refused"), [("", False), ("http://proxy:3128", True)])
+def test_a_url_with_a_name_that_http_is_not_for_is_refused_before_it_is_sent_to(
+    proxy: str, refused: bool
+) -> None:
+    settings = Settings(webhook_networks="10.0.0.0/8", webhook_proxy=proxy)
+    assert (url_fault("http://hooks.internal/hook", settings) is not None) == refused
+    assert url_fault("http://10.1.2.3/hook", settings) is None
+    assert url_fault("https://hooks.internal/hook", settings) is None
+
+
+PIECES = st.sampled_from(
+    ["https", "http", ":", "//", "/", "[", "]", "@", "%", "%5B", "..", "::1", "127.0.0.1", "a", "?"]
+)
+
+
+@given(st.one_of(st.text(), st.lists(PIECES, max_size=9).map("".join)))
+def test_whatever_a_url_is_it_may_be_used_or_there_is_a_reason(url: str) -> None:
+    fault = url_fault(url, Settings())
+    if fault is None:
+        check_url(url, allow_http=False)
+    else:
+        with pytest.raises(InvalidRequest, match=re.escape(fault)):
+            check_url(url, allow_http=False)

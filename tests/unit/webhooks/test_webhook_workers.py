@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import pytest
 
@@ -21,7 +22,7 @@ def test_everything_is_worked_on_once_and_a_few_tasks_are_enough() -> None:
         pool = Workers(work)
         for item in range(1000):
             pool.put(item)
-        await pool.finish(None)
+        await pool.finish(lambda: inf)
         return done, len(tasks)
 
     done, tasks = asyncio.run(main())
@@ -47,7 +48,7 @@ def test_those_that_hang_keep_nobody_from_being_worked_on(monkeypatch: pytest.Mo
             pool.put(item)
         await asyncio.wait_for(done.wait(), 10)
         hangs.set()
-        await pool.finish(None)
+        await pool.finish(lambda: inf)
 
     asyncio.run(main())
 
@@ -69,7 +70,8 @@ def test_what_outlasts_its_seconds_is_broken_off_and_what_waits_can_be_taken_out
             pool.put(item)
         await asyncio.sleep(0)
         waiting = pool.take_waiting()
-        await pool.finish(0.01)
+        left = iter([0.01, 0.001])
+        await pool.finish(lambda: next(left, 0))
         return len(waiting), broken_off
 
     assert asyncio.run(main()) == (3, AT_ONCE)
