@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import requests
 
+from benchmarks.webhooks.plan import Plan
+from benchmarks.webhooks.subjects.requests_boto3 import THREADS
 from remit.airflow.assets import OUTBOX
 from tests.unit.project.documents import Document
 
 PERFORMANCE = Document("docs/performance.md")
 WEBHOOKS = Document("docs/webhooks.md")
+PLAN = Plan()
 
 
 class Airflow:
@@ -44,3 +48,41 @@ def test_the_outlet_that_is_shown_is_the_asset_that_starts_deliveries() -> None:
     (shown,) = (block for block in WEBHOOKS.blocks("python") if "outlets=" in block)
     assert "from remit.airflow.assets import OUTBOX" in shown
     assert f"asset `{OUTBOX.name}`" in WEBHOOKS.text
+
+
+def section(name: str) -> str:
+    """What is said of one part of the benchmark, as one line."""
+    _, _, text = PERFORMANCE.text.partition("## How fast webhooks are")
+    (found,) = re.findall(rf"^- \*\*{name}[.*].*?(?=^- |^#)", text, re.MULTILINE | re.DOTALL)
+    return " ".join(found.split())
+
+
+HALF = PLAN.isolation_endpoints // 2
+SAID = {
+    "The whole of it": [
+        f"Payloads are {PLAN.payload_bytes // 1024} KB",
+        f"there are {PLAN.endpoints} merchants",
+    ],
+    "Peers": [f"each of {THREADS} threads", f"each of {PLAN.rounds} rounds"],
+    "Isolation": [
+        f"Webhooks for {PLAN.isolation_endpoints} endpoints",
+        f"{PLAN.pace:.0f} a second for {PLAN.paced_seconds:.0f} seconds",
+        f"the same {HALF} endpoints while the other {HALF} hang",
+        f"over {PLAN.isolation_rounds} rounds of each",
+    ],
+    "Memory": [f"{PLAN.memory_large:,} webhooks due and with {PLAN.memory_small:,}"],
+    "First attempts": [f"{PLAN.events} times in turns"],
+    "First attempts beside an endpoint that fails": [
+        f"two series of {PLAN.events}, one every {PLAN.sample_seconds:.0f} seconds",
+        f"a backlog of {PLAN.failing_backlog} webhooks",
+    ],
+    "Mapped tasks": [f"{PLAN.mapped} webhooks by one run"],
+}
+"""Of each part, with the numbers of the plan."""
+
+
+@pytest.mark.parametrize(
+    ("part", "said"), [(part, said) for part, some in SAID.items() for said in some]
+)
+def test_the_numbers_in_the_text_are_those_of_the_plan(part: str, said: str) -> None:
+    assert said in section(part)
