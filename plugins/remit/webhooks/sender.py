@@ -181,7 +181,7 @@ class Sender:
             InvalidRequest: no endpoint may have this URL.
             AddressRefused: its host is an address that is not allowed.
         """
-        check_url(text, allow_http=bool(self._networks))
+        check_url(text, allow_http=bool(self._networks), proxied=self._proxy is not None)
         url = parse_url(text)
         literal = literal_of(url)
         if literal is not None and (why := why_refused(literal, url.scheme, self._networks)):

@@ -265,18 +265,26 @@ def never(host: str) -> list[str]:
     raise AssertionError(f"{host} is looked up")
 
 
-async def test_behind_a_proxy_names_are_the_proxys_to_resolve() -> None:
+async def test_behind_a_proxy_http_goes_through_it_to_an_address_of_a_named_network() -> None:
     proxy = Connections()
     async with bare_receiver(proxy) as port:
         outcome = await post(
-            f"http://{NAME}/hook?x=1", resolve=never, proxy=f"http://u:p@127.0.0.1:{port}"
+            "http://127.0.0.9/hook?x=1", resolve=never, proxy=f"http://u:p@127.0.0.1:{port}"
         )
     assert outcome.status == 200, outcome
     ((line, headers, body),) = proxy.requests
-    assert line == f"POST http://{NAME}/hook?x=1 HTTP/1.1"
+    assert line == "POST http://127.0.0.9/hook?x=1 HTTP/1.1"
     assert headers["proxy-authorization"] == "Basic dTpw"
     assert "authorization" not in headers
     assert body == BODY
+
+
+async def test_behind_a_proxy_http_goes_to_no_name_wherever_that_leads() -> None:
+    proxy = Connections()
+    async with bare_receiver(proxy) as port:
+        outcome = await post(f"http://{NAME}/hook", proxy=f"http://127.0.0.1:{port}")
+    assert outcome.error == "url"
+    assert proxy.opened == 0
 
 
 async def test_behind_a_proxy_tls_is_spoken_with_the_receiver(authority: Authority) -> None:
