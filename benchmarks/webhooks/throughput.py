@@ -109,8 +109,7 @@ def _median_rate(some: Sequence[Measured]) -> float:
 
 
 def _one(name: str, plan: Plan) -> Measured:
-    count = plan.peer_count if name == PEER else plan.count
-    due = all_due(count, plan.endpoints, plan.payload_bytes)
+    due = all_due(plan.count, plan.endpoints, plan.payload_bytes)
     with empty_store() as store, inbox() as received:
         fleet = Fleet(received.url, plan.endpoints)
         if name != BARE:  # which reads nothing
@@ -118,14 +117,14 @@ def _one(name: str, plan: Plan) -> Measured:
         parameters = Parameters(
             store.url,
             received.url,
-            count,
+            plan.count,
             plan.endpoints,
             plan.payload_bytes,
             plan.concurrency,
         )
         measured = run(SUBJECTS[name], parameters)
-        if measured.delivered != count:
-            raise BenchmarkFailed(f"{name}: {measured.delivered:,} of {count:,} delivered")
+        if measured.delivered != plan.count:
+            raise BenchmarkFailed(f"{name}: {measured.delivered:,} of {plan.count:,} delivered")
         check_arrivals(name, received.arrivals(), due)
         CHECKS[name](Scene(name, store, received, fleet, due))
     return measured

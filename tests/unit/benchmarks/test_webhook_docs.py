@@ -63,7 +63,11 @@ SAID = {
         f"Payloads are {PLAN.payload_bytes // 1024} KB",
         f"there are {PLAN.endpoints} merchants",
     ],
-    "Peers": [f"each of {THREADS} threads", f"each of {PLAN.rounds} rounds"],
+    "Peers": [
+        f"each of {THREADS} threads",
+        f"the same {PLAN.count:,} webhooks",
+        f"each of {PLAN.rounds} rounds",
+    ],
     "Isolation": [
         f"Webhooks for {PLAN.isolation_endpoints} endpoints",
         f"{PLAN.pace:.0f} a second for {PLAN.paced_seconds:.0f} seconds",
