@@ -15,7 +15,7 @@ import heapq
 import secrets
 import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -54,7 +54,7 @@ class Claim:
 
     key: str
     token: str
-    item: Item
+    item: Item = field(repr=False)
 
 
 class DueQueue:

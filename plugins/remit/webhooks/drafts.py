@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -39,7 +39,7 @@ class Draft:
     event: Event
     webhook_ids: tuple[str, ...]
     waiting: int
-    actions: list[Action]
+    actions: list[Action] = field(repr=False)
 
     @cached_property
     def size(self) -> int:

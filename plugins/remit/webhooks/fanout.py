@@ -16,7 +16,7 @@ import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
@@ -103,9 +103,9 @@ class _Plan:
     """What becomes of an event: the attributes that it leaves the queue with, and the records of
     its webhooks."""
 
-    event: Item
-    changes: Item
-    records: Sequence[Item]
+    event: Item = field(repr=False)
+    changes: Item = field(repr=False)
+    records: Sequence[Item] = field(repr=False)
     size: int
     """Bytes of the items, at most: an item is smaller than its JSON."""
 

@@ -66,7 +66,7 @@ class Answer:
 
     key: Pair
     write: HealthWrite | None
-    record: Item | None
+    record: Item | None = field(repr=False)
     done: bool
 
 

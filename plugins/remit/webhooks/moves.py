@@ -8,7 +8,7 @@ away `waitingFor`, by which its merchant's queue is counted.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
@@ -82,7 +82,7 @@ class Move:
     key: str
     change: Changes
     result: Result
-    attempt: Item | None = None
+    attempt: Item | None = field(default=None, repr=False)
     short: Callable[[], Changes] | None = None
     short_result: Result | None = None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from remit.aws.items import Item, decode_item
@@ -27,7 +27,7 @@ class DuePage:
     """What the index has of one shard, the longest due first, and where the next page begins (None:
     nowhere)."""
 
-    items: list[Item]
+    items: list[Item] = field(repr=False)
     next: Mapping[str, Any] | None
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -83,7 +83,7 @@ class Candidate:
     is in the record.
     """
 
-    record: Item
+    record: Item = field(repr=False)
     webhook: Webhook
     payload_until: int | None
 

@@ -27,7 +27,7 @@ class _Action:
     """One action of a transaction; `writes_attempt` tells the record of an attempt from a move."""
 
     index: int
-    action: dict[str, Any]
+    action: dict[str, Any] = field(repr=False)
     writes_attempt: bool = False
 
 
