@@ -10,12 +10,15 @@ from typing import Any
 
 from benchmarks.webhooks.store import Store, services_at
 from remit.aws.items import Item, encode_item
+from remit.aws.transactions import TRANSACTION_LIMIT
+from remit.webhooks.drafts import TRANSACTION_BYTES
 from remit.webhooks.endpoint import DEFAULT_ENDPOINT, Endpoint, default_endpoint
 from remit.webhooks.event import Event
 from remit.webhooks.outbox import actions_for
 from remit.webhooks.record import webhook_id
 
 EVENT_TYPE = "payment.succeeded"
+_AROUND_BYTES = 1024  # of an event and its webhook, beside the payload
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def load(store: Store, fleet: Fleet, due: Sequence[Due]) -> None:
     """Store the merchants, and the webhooks as the outbox does."""
     puts = ({"TableName": "Merchants", "Item": encode_item(one)} for one in fleet.merchants)
     store.write({"Put": put} for put in puts)
-    store.write(_published(store, fleet, due))
+    store.write(_published(store, fleet, due), _together(due))
 
 
 def _published(store: Store, fleet: Fleet, due: Sequence[Due]) -> Iterator[dict[str, Any]]:
@@ -127,6 +130,12 @@ def _published(store: Store, fleet: Fleet, due: Sequence[Due]) -> Iterator[dict[
     for one in due:
         at = one.at
         yield from actions_for(one.event(), [fleet.endpoints[one.merchant]], services)
+
+
+def _together(due: Sequence[Due]) -> int:
+    """How many actions a transaction takes, two of each webhook: as many as its bytes allow."""
+    largest = max(one.payload_bytes for one in due) + _AROUND_BYTES
+    return min(TRANSACTION_LIMIT, 2 * (TRANSACTION_BYTES // largest))
 
 
 def merchant_id(number: int) -> str:

@@ -1,9 +1,10 @@
-"""The most memory that a delivering process has, however many webhooks are due."""
+"""The most memory that a delivering process has, however many webhooks are due, and however large
+their payloads are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from benchmarks.figures import BenchmarkFailed, Figure
 from benchmarks.webhooks.checks import check_arrivals, check_delivered
@@ -14,33 +15,58 @@ from benchmarks.webhooks.outcome import Outcome
 from benchmarks.webhooks.plan import Plan
 from benchmarks.webhooks.store import empty_store
 from benchmarks.webhooks.throughput import told
+from remit.webhooks.event import PAYLOAD_LIMIT
 
 MEGABYTES = 300
 
 
-def memory(plan: Plan) -> Outcome:
-    """Few, and many."""
-    runs = {count: _deliver(plan, count) for count in (plan.memory_small, plan.memory_large)}
-    return Outcome(
-        figures_of(runs, plan), {f"{count:,} due": asdict(one) for count, one in runs.items()}
+@dataclass(frozen=True)
+class Backlog:
+    """What is due."""
+
+    count: int
+    payload_bytes: int
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return f"{self.count:,} due of {self.payload_bytes // 1024} KB"
+
+
+def backlogs(plan: Plan) -> tuple[Backlog, Backlog, Backlog]:
+    """Few, many, and those whose payloads are the largest that there are."""
+    return (
+        Backlog(plan.memory_small, plan.payload_bytes),
+        Backlog(plan.memory_large, plan.payload_bytes),
+        Backlog(plan.memory_heavy, PAYLOAD_LIMIT),
     )
 
 
-def figures_of(runs: Mapping[int, Measured], plan: Plan) -> dict[str, Figure]:
-    """The peak with many due, and against few."""
-    small, large = plan.memory_small, plan.memory_large
-    peak = runs[large].peak_rss_bytes
+def memory(plan: Plan) -> Outcome:
+    """All of them, each by a process of its own."""
+    runs = {backlog: _deliver(plan, backlog) for backlog in backlogs(plan)}
+    return Outcome(
+        figures_of(runs, plan), {backlog.name: asdict(one) for backlog, one in runs.items()}
+    )
+
+
+def figures_of(runs: Mapping[Backlog, Measured], plan: Plan) -> dict[str, Figure]:
+    """The peak with many due, against few, and with large payloads."""
+    small, large, heavy = (runs[backlog].peak_rss_bytes for backlog in backlogs(plan))
     return {
-        f"peak RSS with {large:,} due, MB": Figure(peak / 1e6, MEGABYTES),
-        f"peak RSS with {large:,} due, against {small:,}": Figure(
-            peak / runs[small].peak_rss_bytes, 1.1
+        f"peak RSS with {plan.memory_large:,} due, MB": Figure(large / 1e6, MEGABYTES),
+        f"peak RSS with {plan.memory_large:,} due, against {plan.memory_small:,}": Figure(
+            large / small, 1.1
+        ),
+        f"peak RSS with {plan.memory_heavy:,} due of {PAYLOAD_LIMIT // 1024} KB each, MB": Figure(
+            heavy / 1e6, MEGABYTES
         ),
     }
 
 
-def _deliver(plan: Plan, count: int) -> Measured:
-    name = f"{count:,} due"
-    due = all_due(count, plan.endpoints, plan.payload_bytes)
+def _deliver(plan: Plan, backlog: Backlog) -> Measured:
+    name, count = backlog.name, backlog.count
+    due = all_due(count, plan.endpoints, backlog.payload_bytes)
     with empty_store() as store, inbox() as received:
         load(store, Fleet(received.url, plan.endpoints), due)
         measured = run("ours", Parameters(store.url, received.url, count))

@@ -29,6 +29,8 @@ class Plan:
 
     memory_small: int = 10_000
     memory_large: int = 100_000
+    memory_heavy: int = 2_000
+    """With payloads of the largest size."""
 
     capacity_count: int = 20
     capacity_payloads: tuple[int, int] = (1024, 256 * 1024)
@@ -59,6 +61,7 @@ QUICK = Plan(
     paced_seconds=10.0,
     memory_small=500,
     memory_large=2_000,
+    memory_heavy=100,
     capacity_count=5,
     events=3,
     failing_backlog=20,

@@ -18,11 +18,10 @@ from benchmarks.processes import serving
 from remit.aws.cloudformation import apply
 from remit.aws.items import Item, decode_item
 from remit.aws.session import Aws
+from remit.aws.transactions import TRANSACTION_LIMIT
 from remit.clock import Clock, system_clock
 from remit.services import Services
 from remit.settings import Settings
-
-_ACTIONS = 100  # of one transaction
 
 SETTINGS = Settings(webhook_networks="127.0.0.0/8")
 """A deployment's defaults, but that the receiver may be on this machine, without a certificate."""
@@ -51,10 +50,10 @@ class Store:
             raise BenchmarkFailed(f"{operation}: {content[:500].decode(errors='replace')}")
         return dict(json.loads(content))
 
-    def write(self, actions: Iterable[Mapping[str, Any]]) -> None:
-        """Do the actions, as many in one transaction as it takes."""
+    def write(self, actions: Iterable[Mapping[str, Any]], most: int = TRANSACTION_LIMIT) -> None:
+        """Do the actions, so many in one transaction at the most."""
         left = iter(actions)
-        while some := list(islice(left, _ACTIONS)):
+        while some := list(islice(left, most)):
             self.call("TransactWriteItems", {"TransactItems": some})
 
     def items(self, table: str) -> Iterator[Item]:

@@ -25,6 +25,7 @@ PLAN = replace(
     count=60,
     memory_small=20,
     memory_large=40,
+    memory_heavy=30,
     capacity_count=3,
     pace=40.0,
     paced_seconds=3.0,
@@ -64,8 +65,10 @@ def test_healthy_endpoints_get_all_of_theirs_while_others_hang() -> None:
 
 
 @pytest.mark.slow
-def test_the_most_memory_is_measured_with_few_and_many_due() -> None:
-    assert set(memory(PLAN).runs) == {"20 due", "40 due"}
+def test_the_most_memory_is_measured_with_few_and_many_due_and_with_large_payloads() -> None:
+    runs = memory(PLAN).runs
+    delivered = {name: one["counts"]["delivered"] for name, one in runs.items()}
+    assert delivered == {"20 due of 1 KB": 20, "40 due of 1 KB": 40, "30 due of 256 KB": 30}
 
 
 def test_the_mapped_tasks_post_a_kilobyte_each(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,7 +18,7 @@ from benchmarks.webhooks.measuring import Parameters, run
 from benchmarks.webhooks.metering import Metered
 from benchmarks.webhooks.outcome import Outcome
 from benchmarks.webhooks.plan import QUICK, Plan
-from benchmarks.webhooks.store import empty_store
+from benchmarks.webhooks.store import Store, empty_store
 from remit.queue import SHARDS
 from tests.conformance.tables import index, key_schema, n, s
 
@@ -104,6 +104,30 @@ def test_webhooks_are_loaded_as_the_outbox_stores_them() -> None:
         assert webhook["url"] == merchant["webhookURL"]
         assert webhook["dueAt"] == webhook["createdAt"] <= datetime.now(UTC).isoformat()
         assert webhook["dueShard"] in range(SHARDS)
+
+
+class Counting(Store):
+    """A store that notes how many actions each transaction has, and does none."""
+
+    def __init__(self) -> None:
+        self.url = "http://127.0.0.1:9"
+        self.transactions: list[int] = []
+
+    def call(self, operation: str, request: Mapping[str, Any]) -> dict[str, Any]:
+        self.transactions.append(len(request["TransactItems"]))
+        return {}
+
+
+@pytest.mark.parametrize(
+    ("payload_bytes", "transactions"),
+    [(1024, [1, 100, 100]), (256 * 1024, [1, *[30] * 6, 20])],
+)
+def test_what_is_loaded_goes_into_transactions_that_dynamodb_would_take(
+    payload_bytes: int, transactions: list[int]
+) -> None:
+    store = Counting()
+    load(store, Fleet("http://127.0.0.1:9", 1), all_due(100, 1, payload_bytes))
+    assert store.transactions == transactions
 
 
 def test_the_store_says_what_was_refused() -> None:

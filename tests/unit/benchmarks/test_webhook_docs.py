@@ -11,6 +11,7 @@ import requests
 from benchmarks.webhooks.plan import Plan
 from benchmarks.webhooks.subjects.requests_boto3 import THREADS
 from remit.airflow.assets import OUTBOX
+from remit.webhooks.event import PAYLOAD_LIMIT
 from tests.unit.project.documents import Document
 
 PERFORMANCE = Document("docs/performance.md")
@@ -74,7 +75,10 @@ SAID = {
         f"the same {HALF} endpoints while the other {HALF} hang",
         f"over {PLAN.isolation_rounds} rounds of each",
     ],
-    "Memory": [f"{PLAN.memory_large:,} webhooks due and with {PLAN.memory_small:,}"],
+    "Memory": [
+        f"{PLAN.memory_large:,} webhooks due and with {PLAN.memory_small:,}",
+        f"{PLAN.memory_heavy:,} whose payloads have {PAYLOAD_LIMIT // 1024} KB",
+    ],
     "First attempts": [f"{PLAN.events} times in turns"],
     "First attempts beside an endpoint that fails": [
         f"two series of {PLAN.events}, one every {PLAN.sample_seconds:.0f} seconds",

@@ -40,6 +40,10 @@ def run(delivered: int, cpu: float, wall: float = 1.0, rss: float = 100e6) -> Me
     return Measured({"delivered": delivered}, wall, cpu, int(rss), "settings", {"aiohttp": "3"})
 
 
+def peaks_of(*rss: float) -> list[Measured]:
+    return [run(1, 1, rss=one) for one in rss]
+
+
 def missed(figures: dict[str, Figure]) -> set[str]:
     return {name for name, figure in figures.items() if not figure.ok}
 
@@ -48,7 +52,7 @@ def all_figures() -> dict[str, Figure]:
     """Figures that are just within every bar."""
     runs = {OURS: [run(600, 1.0)], PEER: [run(100, 1.0)], BARE: [run(1200, 1.0)]}
     latencies = [Latencies(0, (0.1,) * 200), Latencies(50, (0.12,) * 200)]
-    peaks = {PLAN.memory_small: run(1, 1, rss=280e6), PLAN.memory_large: run(1, 1, rss=300e6)}
+    peaks = dict(zip(memory.backlogs(PLAN), peaks_of(280e6, 300e6, 300e6), strict=True))
     small, large = costs(1024, 4), costs(256 * 1024, 4 + 2 * 255)
     samples = Samples([2.0] * 60, [3.0] * 60, [3.5] * 60, [4.2] * 60, 500, 600.0)
     return {
@@ -75,6 +79,7 @@ def test_every_bar_is_there_and_met() -> None:
         "healthy endpoints' p99, half hanging against none": (1.2, False),
         "peak RSS with 100,000 due, MB": (300, False),
         "peak RSS with 100,000 due, against 10,000": (1.1, False),
+        "peak RSS with 2,000 due of 256 KB each, MB": (300, False),
         "times that a payload of 256 KB is billed": (1, False),
         "event accepted to first attempt, p95, s": (3.0, False),
         "first attempts' p95, one endpoint failing against none": (1.2, False),
@@ -144,9 +149,10 @@ def test_a_webhook_that_arrives_before_it_is_due_makes_a_run_void() -> None:
 
 
 def test_memory_must_be_small_and_flat() -> None:
-    small, large = PLAN.memory_small, PLAN.memory_large
-    figures = memory.figures_of({small: run(1, 1, rss=200e6), large: run(1, 1, rss=301e6)}, PLAN)
+    runs = zip(memory.backlogs(PLAN), peaks_of(200e6, 301e6, 302e6), strict=True)
+    figures = memory.figures_of(dict(runs), PLAN)
     assert missed(figures) == set(figures)
+    assert figures["peak RSS with 2,000 due of 256 KB each, MB"].value == 302
 
 
 def test_the_most_memory_is_what_linux_says(tmp_path: Path) -> None:
