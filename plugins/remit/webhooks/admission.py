@@ -11,14 +11,16 @@ from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.feed import Feed
 from remit.webhooks.health import ADMIT, Admit, Defer, HealthBook, Probe
 from remit.webhooks.lanes import Lane, Parked
-from remit.webhooks.moves import Move, Result
+from remit.webhooks.moves import Move
 from remit.webhooks.prepare import Ready
 from remit.webhooks.recorder import Open, Recorder
+from remit.webhooks.results import Result
 
 _UNPROVEN_SHARE = 0.5
 _FIRST_PLACES_SHARE = 0.9
 _ENOUGH_PARKED = 200
 _MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
+_MOST_PARKED = 10_000
 _PARKED_CHARACTERS = 4096  # of a payload in a record: what is parked takes up to 40 megabytes
 
 
@@ -46,7 +48,8 @@ class Admission:
         self._chunk = chunk
         self._clock = clock
         self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
-        self._settled: set[str] = set()
+        self._parked: set[str] = set()
+        self._settled: dict[str, None] = {}
 
     @property
     def parks(self) -> bool:
@@ -64,6 +67,7 @@ class Admission:
         return not (
             key in recorder.open
             or key in recorder.kept
+            or key in self._parked
             or key in self._settled
             or recorder.had_lately(key)
         )
@@ -79,10 +83,10 @@ class Admission:
         if lane.room(now) > 0 and self._may_begin(lane):
             lane.hold()
             return True
-        if lane.parks(now) and _is_small(ready) and len(self._settled) < _MOST_SETTLED:
+        if lane.parks(now) and _is_small(ready) and len(self._parked) < _MOST_PARKED:
             lane.parked.append(Parked(ready, now))
             self._parking[ready.known.key] = lane
-            self._settled.add(ready.webhook.id)
+            self._parked.add(ready.webhook.id)
         else:
             self._leave_or_put_off(ready, lane, done)
         return False
@@ -114,12 +118,12 @@ class Admission:
                 if not self._may_begin(lane):
                     break
                 ready = lane.parked.popleft().item
+                self._parked.discard(ready.webhook.id)
                 if not self._still_may(ready, done):
                     continue
                 lane.hold()
                 taken.append(ready)
         self._leave_parking()
-        self._settled.difference_update(ready.webhook.id for ready in taken)
         return taken
 
     def _still_may(self, ready: Ready, done: list[Move]) -> bool:
@@ -137,7 +141,7 @@ class Admission:
         now, done = self._clock(), list[Move]()
         for lane in self._parking.values():
             for ready in lane.overdue(now):
-                self._settled.discard(ready.webhook.id)
+                self._parked.discard(ready.webhook.id)
                 self._leave_or_put_off(ready, lane, done)
         self._leave_parking()
         return done
@@ -158,10 +162,12 @@ class Admission:
         another's, not before the index can know."""
         self._recorder.counts[result] += 1
         if result in {Result.DEFERRED, Result.LOST}:
-            self._settled.discard(key)
+            self._settled.pop(key, None)
             self._recorder.remember(key)
-        else:
-            self._settled.add(key)
+            return
+        if len(self._settled) >= _MOST_SETTLED:
+            del self._settled[next(iter(self._settled))]
+        self._settled[key] = None
 
     def kept_claims(self) -> list[Move]:
         """What is parked is due as it is, but for what an earlier attempt keeps claimed: that is

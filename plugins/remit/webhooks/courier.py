@@ -121,7 +121,7 @@ class Courier:
                 lane.done(now, answered=False)
                 await self._recorder.put_back([opened])
                 return
-        opened.attempted = True
+        opened.began_at = now
         outcome = await self._post(opened, now)
         now = self._clock()
         lane.done(now, answered=outcome.status is not None)

@@ -32,12 +32,13 @@ from remit.webhooks.directory import Directory
 from remit.webhooks.disabling import disable_and_tell
 from remit.webhooks.feed import Feed
 from remit.webhooks.health import HealthBook
-from remit.webhooks.moves import Move, Result
+from remit.webhooks.moves import Move
 from remit.webhooks.pacing import Pacing
 from remit.webhooks.permits import RateLimits
 from remit.webhooks.prepare import Prepared, Preparer, Ready
 from remit.webhooks.reader import Reader
 from remit.webhooks.recorder import Recorder
+from remit.webhooks.results import Result
 from remit.webhooks.retries import Retries
 from remit.webhooks.sender import Sender
 from remit.webhooks.signing import Signer

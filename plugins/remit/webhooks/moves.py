@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
@@ -20,33 +19,8 @@ from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant
 from remit.webhooks.policy import Decision, Reason, Status
 from remit.webhooks.record import Lifespan, Webhook, waiting
+from remit.webhooks.results import Result
 from remit.webhooks.sender import Outcome
-
-
-class Result(StrEnum):
-    """What became of one webhook in one try of the task; the keys of its summary."""
-
-    CLAIMED = "claimed"
-    """Not an end: it is being delivered."""
-    DELIVERED = "delivered"
-    KEPT = "kept"
-    """Tried again by the next try of this task."""
-    RELEASED = "released"
-    """Tried again by whoever polls after its next attempt is due."""
-    DEFERRED = "deferred"
-    """Not attempted, and due later: its endpoint is not to be asked now."""
-    PUT_BACK = "put_back"
-    """Not attempted, and due again: asked to stop, or the lease would not have lasted."""
-    EXPIRED = "expired"
-    SET_ASIDE = "set_aside"
-    """No attempt can help; the record says why."""
-    LOST = "lost"
-    """Another deliverer holds it; nothing was changed."""
-    UNRECORDED = "unrecorded"
-    """The store did not take the write; the webhook comes due when its lease ends."""
-    ERROR = "error"
-    """Something unexpected, which the log has; the webhook comes due when its lease ends."""
-
 
 Changes = dict[str, Any]
 """Arguments of `Table.update_action` beside the key."""
@@ -203,6 +177,16 @@ def put_back(key: str, token: str, due_at: datetime, *, attempts: int | None = N
         {"set": changes, "remove": ("claim",), "condition": _HELD, "values": {"held": token}},
         Result.PUT_BACK,
     )
+
+
+def broken_off(
+    webhook: Webhook, token: str, attempt: Attempt, due_at: datetime, retention: timedelta
+) -> Move:
+    """Give a webhook back whose attempt was broken off: it may have arrived, so it counts."""
+    record = _attempt_record(webhook, attempt, format_instant(attempt.at), retention)
+    move = put_back(webhook.id, token, due_at)
+    move.attempt = record | {"nextAttempt": format_instant(due_at)}
+    return move
 
 
 def outcome(webhook: Webhook, token: str, attempt: Attempt, times: Times, *, keeps: bool) -> Move:

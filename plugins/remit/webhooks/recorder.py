@@ -17,9 +17,10 @@ from remit.webhooks import moves
 from remit.webhooks.chunk import Held
 from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.kept import Kept
-from remit.webhooks.moves import Attempt, Move, Result, Times
+from remit.webhooks.moves import Attempt, Move, Times
 from remit.webhooks.policy import Action, Decision, action_for, decide
 from remit.webhooks.prepare import Ready
+from remit.webhooks.results import Result
 from remit.webhooks.sender import Outcome
 from remit.webhooks.writer import Writer
 
@@ -29,6 +30,9 @@ _TOGETHER = 50  # outcomes: each is two actions of a transaction
 _LATELY_SECONDS = 2.0  # an index lags behind by less than one
 _MOST_REMEMBERED = 10_000
 _PATIENCE_SECONDS = 0.03  # that an outcome waits for others
+
+BROKEN_OFF = "broken_off"
+"""The error class of an attempt that had no answer when its worker had to end."""
 
 
 class Health(Protocol):
@@ -50,7 +54,8 @@ class Open:
     ready: Ready
     token: str
     claimed_at: datetime
-    attempted: bool = False
+    began_at: datetime | None = None
+    """When its attempt began."""
     next_attempt: datetime | None = None
     keeps: bool = False
 
@@ -128,20 +133,17 @@ class Recorder:
         """Give webhooks back, due at once if nothing else is said. An attempt that was not made
         does not count."""
         due_at = due_at or self._clock()
-        await self._write(
-            [
-                (
-                    one,
-                    moves.put_back(
-                        one.ready.webhook.id,
-                        one.token,
-                        one.ready.webhook.by_deadline(due_at),
-                        attempts=None if one.attempted else one.attempt - 1,
-                    ),
-                )
-                for one in claimed
-            ]
-        )
+        await self._write([(one, self._given_back(one, due_at)) for one in claimed])
+
+    def _given_back(self, opened: Open, due_at: datetime) -> Move:
+        webhook, token = opened.ready.webhook, opened.token
+        due_at = webhook.by_deadline(due_at)
+        if opened.began_at is None:
+            return moves.put_back(webhook.id, token, due_at, attempts=opened.attempt - 1)
+        now = self._clock()
+        outcome = Outcome(now - opened.began_at, error=BROKEN_OFF)
+        attempt = Attempt(opened.attempt, outcome, Decision(webhook.status), now)
+        return moves.broken_off(webhook, token, attempt, due_at, self._times.retention)
 
     async def finish(self) -> None:
         """Wait until all outcomes are written. One that is being written is not given up: it would

@@ -13,7 +13,8 @@ from remit.aws.tables import Tables
 from remit.aws.transactions import FAILED_CONDITION, TRANSACTION_LIMIT, TRANSIENT_REASONS
 from remit.aws.wire import Wire
 from remit.errors import ConditionFailed, RecordRefused, RemitError, StoreUnavailable
-from remit.webhooks.moves import Changes, Move, Result
+from remit.webhooks.moves import Changes, Move
+from remit.webhooks.results import Result
 
 log = logging.getLogger(__name__)
 

@@ -419,6 +419,9 @@ def test_a_stop_cancels_what_outlasts_the_grace_period(
     # The request may have arrived, so it counts.
     assert (stored["status"], stored["attempts"]) == ("pending", 1)
     assert due(services) == [key]
+    (attempt,) = services.tables.attempts.query("#webhookID = :key", {"key": key})
+    assert (attempt["attempt"], attempt["errorClass"]) == (1, "broken_off")
+    assert attempt["nextAttempt"] == stored["dueAt"]
 
 
 def test_a_stop_releases_what_waits_for_its_next_attempt(

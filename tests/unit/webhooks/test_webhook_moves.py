@@ -13,9 +13,10 @@ from remit.aws.table import Table
 from remit.clock import epoch_seconds, format_instant
 from remit.queue import new_token
 from remit.webhooks import moves
-from remit.webhooks.moves import Attempt, Changes, Move, Result, Seen, Times
+from remit.webhooks.moves import Attempt, Changes, Move, Seen, Times
 from remit.webhooks.policy import Decision, Reason, Status
 from remit.webhooks.record import Webhook
+from remit.webhooks.results import Result
 from remit.webhooks.sender import Outcome
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

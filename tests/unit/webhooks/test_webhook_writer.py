@@ -13,7 +13,8 @@ import remit.webhooks.writer
 from remit.aws.table import Table
 from remit.aws.wire import Reasons, WireRefused
 from remit.errors import ConditionFailed, RecordRefused, RemitError, StoreUnavailable
-from remit.webhooks.moves import Move, Result
+from remit.webhooks.moves import Move
+from remit.webhooks.results import Result
 from remit.webhooks.writer import Writer
 
 STALE, CONFLICT, THROTTLED = "ConditionalCheckFailed", "TransactionConflict", "ThrottlingError"
