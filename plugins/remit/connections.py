@@ -24,6 +24,7 @@ PROTOCOL_ERRORS = (HttpProcessingError, aiohttp.ClientPayloadError)
 """What an answer that is no HTTP raises, beside `aiohttp.ClientError` and `OSError`."""
 
 _READ_BYTES = 1 << 16  # at a time: then the peer waits
+_WRITTEN_TOGETHER = 1 << 14  # head and body, as one packet or a few; a longer body is not copied
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +95,12 @@ class Connections:
             protocol.set_response_params(
                 read_until_eof=True, auto_decompress=False, read_bufsize=_READ_BYTES
             )
-            head = f"{route.head}{lines}Content-Length: {len(body)}\r\n\r\n"
-            transport.write(head.encode() + body)
+            head = f"{route.head}{lines}Content-Length: {len(body)}\r\n\r\n".encode()
+            if len(body) <= _WRITTEN_TOGETHER:
+                transport.write(head + body)
+            else:
+                transport.write(head)
+                transport.write(body)
             answer = await _answer(protocol, limit)
         except BaseException:
             connection.close()

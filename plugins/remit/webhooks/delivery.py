@@ -49,6 +49,11 @@ log = logging.getLogger(__name__)
 TRY_SECONDS = 60.0
 """After so long a try claims nothing more, so that the retries of its task come about."""
 
+MOST_BYTES = 96 << 20
+"""Nothing is claimed while the bodies of what is open take so much. Endpoints that have not
+answered have half of the places: of the default 500, with the largest payloads, two thirds of it.
+"""
+
 _BATCH = 100  # webhooks that are read and claimed together
 _STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
 _HEALTH_SECONDS = 1.0
@@ -218,7 +223,7 @@ class _Try:
         """One batch of whatever is first in line; False: there is nothing to do just now."""
         recorder = self._recorder
         room = min(_BATCH, self._settings.webhook_chunk - len(recorder.open))
-        if room <= 0:
+        if room <= 0 or recorder.bytes >= MOST_BYTES:
             return False
         if self._admission.parks:
             overdue = self._admission.overdue()

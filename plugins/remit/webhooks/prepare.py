@@ -131,13 +131,14 @@ class Preparer:
         events = await self._reader.events(
             each.webhook.event_id for each in ready if each.webhook.event_id is not None
         )
+        # Once for each event, however many endpoints it goes to.
+        bodies = {key: _body(event.get("payload")) for key, event in events.items()}
         complete = []
         for each in ready:
-            payload: Any = each.webhook.payload
-            if each.webhook.event_id is not None:
-                payload = events.get(each.webhook.event_id, {}).get("payload")
-            if isinstance(payload, str):
-                each.body = payload.encode()
+            event_id = each.webhook.event_id
+            body = _body(each.webhook.payload) if event_id is None else bodies.get(event_id)
+            if body is not None:
+                each.body = body
                 complete.append(each)
             else:
                 detail = f"the event {each.webhook.event_id} is not there"
@@ -206,6 +207,10 @@ class Preparer:
             "webhook=%r %s without an attempt: %s", seen.key, decision.status, decision.detail
         )
         return moves.set_aside(seen, decision, self._clock(), self._settings.webhook_retention)
+
+
+def _body(payload: Any) -> bytes | None:
+    return payload.encode() if isinstance(payload, str) else None
 
 
 def _is_whole(entry: Item) -> bool:

@@ -97,6 +97,8 @@ class Recorder:
         self._writing: set[asyncio.Task[None]] = set()
         self._lately: dict[str, float] = {}
         self.open: dict[str, Open] = {}
+        self.bytes = 0
+        """Of the bodies of what is open. One that several webhooks share counts for each."""
         self.kept = Kept(settings.webhook_chunk)
         self.counts: Counter[Result] = Counter()
         self.changed = asyncio.Event()
@@ -104,7 +106,12 @@ class Recorder:
     def begin(self, opened: Open) -> Open:
         """One more is claimed."""
         self.open[opened.ready.webhook.id] = opened
+        self.bytes += len(opened.ready.body)
         return opened
+
+    def _end(self, opened: Open) -> None:
+        if self.open.pop(opened.ready.webhook.id, None) is not None:
+            self.bytes -= len(opened.ready.body)
 
     def had_lately(self, key: str) -> bool:
         """Whether it was recorded a moment ago: an index that says it is due may be behind."""
@@ -125,7 +132,7 @@ class Recorder:
         except Exception:
             # It comes due when its lease ends. Whatever is peculiar about it: the others go on.
             log.exception("webhook=%s could not be recorded", opened.ready.webhook.id)
-            self.open.pop(opened.ready.webhook.id, None)
+            self._end(opened)
             self.counts[Result.ERROR] += 1
             self.changed.set()
 
@@ -212,7 +219,7 @@ class Recorder:
             return
         results = await self._writer.write([move for _, move in written], self._patience)
         for (opened, move), result in zip(written, results, strict=True):
-            self.open.pop(move.key, None)
+            self._end(opened)
             self.remember(move.key)
             self.counts[result] += 1
             endpoint = opened.ready.known.key

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any, NoReturn
 
 import pytest
@@ -16,11 +17,14 @@ from remit.clock import format_instant, parse_instant
 from remit.errors import StoreUnavailable
 from remit.services import Services
 from remit.stop import Stop
-from remit.webhooks import verify
+from remit.webhooks import delivery, verify
 from remit.webhooks.chunk import Chunk
 from remit.webhooks.delivery import Report, deliver
+from remit.webhooks.moves import Move
 from remit.webhooks.reader import Reader
+from remit.webhooks.results import Result
 from remit.webhooks.signing import Signer
+from remit.webhooks.writer import Writer
 from tests.support.clock import ManualClock
 from tests.support.webhooks import (
     NOW,
@@ -368,6 +372,27 @@ def test_what_is_peculiar_about_one_webhook_stays_its_own_failure(
     assert one_try(services).counts == {"delivered": 1, "kept": 1}
     assert receiver.ids() == [fine]
     assert record(services, odd)["lastError"] == "internal"
+
+
+def test_nothing_is_claimed_while_the_bodies_of_what_is_open_take_too_much(
+    services: Services, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "MOST_BYTES", 1)
+    monkeypatch.setattr(delivery, "_BATCH", 3)
+    add_merchant(services, receiver.url())
+    keys = {publish(services, number) for number in range(10)}
+    claims: list[int] = []
+    write = Writer.write
+
+    async def noted(writer: Writer, moves: Sequence[Move], *patience: float) -> list[Result]:
+        claims.append(len({move.key for move in moves if move.result is Result.CLAIMED}))
+        claims.append(-len({move.key for move in moves if move.result is Result.DELIVERED}))
+        return await write(writer, moves, *patience)
+
+    monkeypatch.setattr(Writer, "write", noted)
+    assert one_try(services).counts == {"delivered": 10}
+    assert set(receiver.ids()) == keys
+    assert max(accumulate(claims)) <= 3
 
 
 def test_a_stop_finishes_what_is_in_flight_and_releases_the_rest(
