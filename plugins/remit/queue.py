@@ -14,9 +14,10 @@ from __future__ import annotations
 import heapq
 import secrets
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from remit.aws.items import Item
@@ -76,18 +77,23 @@ class DueQueue:
 
         The index is eventually consistent and shared: a key may be claimed by the time it is used.
         """
+        return list(islice(self.each_due(limit, shards), limit))
+
+    def each_due(self, page: int, shards: Iterable[int] = range(SHARDS)) -> Iterator[str]:
+        """Keys of all records that are due now, the longest due first; of each shard, `page` are
+        read at a time, when they are asked for."""
         now = format_instant(self._clock())
         waiting = [
             self.table.query(
                 "#dueShard = :shard AND #dueAt <= :now",
                 {"shard": shard, "now": now},
                 index=INDEX,
-                limit=limit,
+                page=page,
             )
             for shard in shards
         ]
-        merged = heapq.merge(*waiting, key=lambda item: str(item["dueAt"]))
-        return [item[self.table.key] for item, _ in zip(merged, range(limit), strict=False)]
+        for item in heapq.merge(*waiting, key=lambda item: str(item["dueAt"])):
+            yield item[self.table.key]
 
     def count_due(self, shard: int, most: int) -> int:
         """How many records of a shard are due, counted to `most` at the most."""

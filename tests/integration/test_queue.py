@@ -33,6 +33,26 @@ def test_what_is_due_comes_in_the_order_of_time_over_all_shards(queue: DueQueue)
     assert len({shard_of(f"job-{n:02d}") for n in range(40)}) > SHARDS // 2
 
 
+def test_all_that_is_due_is_read_page_by_page_as_it_is_asked_for(
+    queue: DueQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(40):
+        put(queue, f"job-{n:02d}", due_in=-n)
+    asked: list[dict[str, Any]] = []
+    query = queue.table.client.query
+
+    def counted(**request: Any) -> Any:
+        asked.append(request)
+        return query(**request)
+
+    monkeypatch.setattr(queue.table.client, "query", counted)
+    keys = queue.each_due(2)
+    assert next(keys) == "job-39"
+    assert len(asked) == SHARDS
+    assert list(keys) == [f"job-{n:02d}" for n in reversed(range(39))]
+    assert {request["Limit"] for request in asked} == {2}
+
+
 def test_some_shards_can_be_asked_for(queue: DueQueue) -> None:
     for n in range(40):
         put(queue, f"job-{n:02d}")

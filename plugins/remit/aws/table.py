@@ -214,9 +214,11 @@ class Table(Generic[K]):
         index: str | None = None,
         filter: str | None = None,  # noqa: A002 - DynamoDB's word
         limit: int | None = None,
+        page: int | None = None,
         descending: bool = False,
     ) -> Iterator[Item]:
-        """Every matching record, page by page, in the order of the range key; at most `limit`.
+        """Every matching record, page by page, in the order of the range key; at most `limit`. A
+        page is read when its first record is asked for, and has up to `page` of them.
 
         Strongly consistent, unless it is of an index, which has no such reads.
         """
@@ -235,6 +237,8 @@ class Table(Generic[K]):
             request["FilterExpression"] = filter
         if limit is not None and not filter:
             request["Limit"] = limit
+        if page is not None:
+            request["Limit"] = page
         return self._pages("query", request, limit)
 
     def query_page(

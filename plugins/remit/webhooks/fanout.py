@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import islice
 
 import msgspec
 from botocore.exceptions import ClientError
@@ -80,22 +81,36 @@ def fan_out(
         StoreUnavailable: it could not be found out what is due.
     """
     deadline = monotonic() + seconds
-    queue = DueQueue(services.tables.events, services.clock)
-    tried: set[str] = set()
+    rounds = _rounds(DueQueue(services.tables.events, services.clock))
     done = 0
     with ThreadPoolExecutor(_THREADS, "fan-out") as pool:
         while not stop.requested and monotonic() < deadline:
-            # The index is late: what has left the queue, or failed, may be in it still.
-            keys = [key for key in queue.due(_ROUND) if key not in tried]
-            if not keys:
+            if (keys := next(rounds, None)) is None:
                 break
-            tried.update(keys)
             batches = [keys[at : at + _BATCH] for at in range(0, len(keys), _BATCH)]
             shuffle(batches)
             done += sum(pool.map(_Round(services, stop).serve, batches))
     if done:
         log.info("%d events were fanned out", done)
     return done
+
+
+def _rounds(queue: DueQueue) -> Iterator[list[str]]:
+    """What is due, each event once: all that is due now, the longest due first, and then what has
+    come due since, until there is no more.
+
+    The index is late: what has left the queue may be in it still. So may be what could not be
+    served, however many of these there are; that is passed by, and not waited for.
+    """
+    tried: set[str] = set()
+    found = True
+    while found:
+        found = False
+        untried = (key for key in queue.each_due(_ROUND) if key not in tried)
+        while keys := list(islice(untried, _ROUND)):
+            found = True
+            tried.update(keys)
+            yield keys
 
 
 @dataclass(frozen=True)

@@ -225,7 +225,7 @@ def test_an_event_that_the_index_still_shows_is_served_no_more(
     put_alone(services, dueShard=None)
     put_alone(services, "evt-8", dueAt=format_instant(NOW + timedelta(seconds=1)))
     with monkeypatch.context() as late:
-        late.setattr(DueQueue, "due", lambda *_: ["evt-8", "evt-9", "evt-7"])
+        late.setattr(DueQueue, "each_due", lambda *_: iter(["evt-8", "evt-9", "evt-7"]))
         assert fan_out(services, Stop(), 10) == 0
     assert services.webhook_queue.due(10) == []
 
@@ -261,6 +261,44 @@ def test_an_error_with_one_event_keeps_no_other_one_waiting(
     assert waiting_events(services) == (["evt-2"] if level == logging.WARNING else [])
     clock.advance(PAUSE.total_seconds())
     assert fan_out(services, Stop(), 10) == 1
+
+
+def test_many_that_can_neither_be_served_nor_put_off_keep_no_newer_one_waiting(
+    services: Services, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, URL)
+    add_merchant(services, URL, id="odd")
+    alone(services, *range(25), merchant="odd")
+    clock.advance(1)
+    alone(services, *range(25, 40))
+    monkeypatch.setattr("remit.webhooks.fanout._ROUND", 10)
+
+    def failing(tables: Any, merchant: str) -> Any:
+        if merchant == "odd":
+            raise StoreUnavailable("could not read Merchants")
+        return endpoints_of(tables, merchant)
+
+    monkeypatch.setattr("remit.webhooks.fanout.endpoints_of", failing)
+    assert fan_out(services, Stop(), 10) == 15
+    assert len(services.webhook_queue.due(100)) == 15
+    assert len(waiting_events(services)) == 25
+
+
+def test_what_comes_due_while_others_are_served_is_served_too(
+    services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_merchant(services, URL)
+    alone(services, 1, 2)
+    monkeypatch.setattr("remit.webhooks.fanout._ROUND", 1)
+
+    def endpoints_and_an_event(*arguments: Any) -> Any:
+        if services.tables.events.get("evt-0") is None:
+            put_alone(services, "evt-0", dueAt=format_instant(NOW - timedelta(hours=1)))
+        return endpoints_of(*arguments)
+
+    monkeypatch.setattr("remit.webhooks.fanout.endpoints_of", endpoints_and_an_event)
+    assert fan_out(services, Stop(), 10) == 3
+    assert waiting_events(services) == []
 
 
 def test_goes_on_until_nothing_is_due(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
