@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from datetime import UTC, datetime
 
 from benchmarks.figures import BenchmarkFailed
@@ -21,10 +21,21 @@ def check_arrivals(name: str, arrivals: Iterable[Arrival], due: Sequence[Due]) -
     Raises:
         BenchmarkFailed: something else arrived.
     """
+    check_requests(name, arrivals, {(one.id, one.path, one.payload_bytes) for one in due})
+
+
+def check_requests(
+    name: str, arrivals: Iterable[Arrival], expected: Set[tuple[str, str, int]]
+) -> None:
+    """Each of these arrived once, and nothing else did: the webhook's id, the endpoint's path, the
+    bytes of the body.
+
+    Raises:
+        BenchmarkFailed: something else arrived.
+    """
     times = Counter((one.id, one.path, one.bytes) for one in arrivals)
-    expected = {(one.id, one.path, one.payload_bytes) for one in due}
     if missing := len(expected - times.keys()):
-        raise BenchmarkFailed(f"{name}: {missing:,} of {len(due):,} webhooks did not arrive")
+        raise BenchmarkFailed(f"{name}: {missing:,} of {len(expected):,} webhooks did not arrive")
     if others := len(times.keys() - expected):
         raise BenchmarkFailed(f"{name}: {others:,} requests arrived that nobody was to send")
     if again := sum(times.values()) - len(times):

@@ -3,7 +3,8 @@
 
 Remit's are published before and come due at the moment of the trigger, so that no run of the
 schedule takes them earlier; they are signed, claimed and recorded. The mapped tasks post what is
-there when the DAG is parsed.
+there when the DAG is parsed. How many of them run at once is the stack's parallelism, which is told
+beside the figures.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from benchmarks.figures import BenchmarkFailed, Figure
-from benchmarks.webhooks.checks import check_arrivals
+from benchmarks.webhooks.checks import check_arrivals, check_requests
 from benchmarks.webhooks.dataset import Due, Fleet
 from benchmarks.webhooks.outcome import Outcome, at_least
 from benchmarks.webhooks.plan import Plan
 from benchmarks.webhooks.stage import DELIVERY, Stage, stage
 
 PEER_DAG = "mapped_http"
+PEER_PATH = "/mapped"
 TIMES_FASTER = 30
 
 _OURS_TIMEOUT_SECONDS = 120.0
@@ -38,6 +40,8 @@ class Took:
 
     ours: Sequence[float]
     peer: float
+    parallelism: int
+    """Tasks that the stack runs at once, of whatever DAG."""
 
 
 def mapped(plan: Plan) -> Outcome:
@@ -47,8 +51,11 @@ def mapped(plan: Plan) -> Outcome:
         fleet = Fleet(at.inbox.url, plan.endpoints)
         at.add(fleet)
         ours = [_ours(at, plan, number) for number in range(plan.rounds)]
-        took = Took(ours, _peer(at, plan))
-    return Outcome(figures_of(took, plan), {"ours_s": list(took.ours), "mapped_s": took.peer})
+        took = Took(ours, _peer(at, plan), at.parallelism)
+    return Outcome(
+        figures_of(took, plan),
+        {"ours_s": list(took.ours), "mapped_s": took.peer, "parallelism": took.parallelism},
+    )
 
 
 def figures_of(took: Took, plan: Plan) -> dict[str, Figure]:
@@ -60,6 +67,7 @@ def figures_of(took: Took, plan: Plan) -> dict[str, Figure]:
         ),
         f"{plan.mapped:,} webhooks, trigger to the last arrival, s": Figure(ours),
         f"{plan.mapped:,} webhooks, by a mapped HttpOperator each, s": Figure(took.peer),
+        "tasks that the stack runs at once": Figure(took.parallelism),
     }
 
 
@@ -94,12 +102,23 @@ def _peer(at: Stage, plan: Plan) -> float:
     at.rest()
     started = time.time()
     at.start(PEER_DAG)
-    ids = {f"peer-{number:07d}" for number in range(plan.mapped)}
+    expected = peer_requests(plan)
+    ids = {key for key, _, _ in expected}
     at.inbox.await_webhooks(ids, _PEER_TIMEOUT_SECONDS, pause=_PAUSE_SECONDS)
-    arrivals = [one for one in at.inbox.arrivals() if one.id in ids]
+    arrivals = at.inbox.arrivals()
+    check_requests("a mapped HttpOperator each", arrivals, expected)
     seconds = max(arrival.at for arrival in arrivals) - started
-    print(f"  a mapped HttpOperator each: {plan.mapped:,} in {seconds:.2f} s", flush=True)
+    print(
+        f"  a mapped HttpOperator each: {plan.mapped:,} in {seconds:.2f} s,"
+        f" {at.parallelism} tasks at once",
+        flush=True,
+    )
     return seconds
+
+
+def peer_requests(plan: Plan) -> set[tuple[str, str, int]]:
+    """What the mapped tasks are to send: ids, the path, the bytes of each body."""
+    return {(f"peer-{number:07d}", PEER_PATH, plan.payload_bytes) for number in range(plan.mapped)}
 
 
 def _next_moment(earliest: datetime) -> datetime:

@@ -45,6 +45,11 @@ class Stage:
         """A client of Airflow's API."""
         return self.info.airflow()
 
+    @property
+    def parallelism(self) -> int:
+        """How many tasks it runs at once."""
+        return int(self.info.environment["AIRFLOW__CORE__PARALLELISM"])
+
     def services(self, clock: Clock = system_clock) -> Services:
         """Remit on the stack's AWS."""
         return Services(Settings.from_environment(self.info.environment), self.info.aws(), clock)

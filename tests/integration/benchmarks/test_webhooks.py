@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks.webhooks.capacity import capacity
 from benchmarks.webhooks.isolation import isolation
+from benchmarks.webhooks.mapped import peer_requests
 from benchmarks.webhooks.memory import memory
 from benchmarks.webhooks.plan import QUICK
 from benchmarks.webhooks.throughput import SUBJECTS, throughput
@@ -37,7 +38,8 @@ import airflow.sdk
 dag = runpy.run_path(sys.argv[1])["mapped_http"]()
 (task,) = dag.tasks
 mapped = task.expand_input.value
-print(json.dumps([len(mapped), sorted({len(one["data"]) for one in mapped}), mapped[1]["headers"]]))
+sent = [[one["headers"]["webhook-id"], len(one["data"])] for one in mapped]
+print(json.dumps([task.partial_kwargs["endpoint"], mapped[1]["headers"], sent]))
 """
 
 
@@ -71,15 +73,18 @@ def test_the_most_memory_is_measured_with_few_and_many_due_and_with_large_payloa
     assert delivered == {"20 due of 1 KB": 20, "40 due of 1 KB": 40, "30 due of 256 KB": 30}
 
 
-def test_the_mapped_tasks_post_a_kilobyte_each(tmp_path: Path) -> None:
+def test_the_mapped_tasks_send_what_their_arrivals_are_held_to(tmp_path: Path) -> None:
     # A process of its own: Airflow reads its environment once.
     done = subprocess.run(
         [sys.executable, "-c", _MAPPED, str(ROOT / "benchmarks" / "dags" / "mapped_http.py")],
-        env={"PATH": "", "AIRFLOW_HOME": str(tmp_path), "BENCHMARK_WEBHOOKS": "20"},
+        env={"PATH": "", "AIRFLOW_HOME": str(tmp_path), "BENCHMARK_WEBHOOKS": str(QUICK.mapped)},
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
     headers = {"Content-Type": "application/json", "webhook-id": "peer-0000001"}
-    assert json.loads(done.stdout.splitlines()[-1]) == [20, [1024], headers]
+    endpoint, second, sent = json.loads(done.stdout.splitlines()[-1])
+    assert second == headers
+    assert {(key, f"/{endpoint}", size) for key, size in sent} == peer_requests(QUICK)
+    assert len(sent) == QUICK.mapped

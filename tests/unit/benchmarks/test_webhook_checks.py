@@ -18,6 +18,7 @@ from benchmarks.webhooks.checks import (
     check_arrivals,
     check_attempts,
     check_delivered,
+    check_requests,
     check_signatures,
 )
 from benchmarks.webhooks.dataset import Due
@@ -59,6 +60,16 @@ def test_webhooks_that_arrived_once_each_are_right() -> None:
 def test_other_arrivals_make_a_run_void(arrivals: list[Arrival], reason: str) -> None:
     with pytest.raises(BenchmarkFailed, match=f"ours: {reason}"):
         check_arrivals("ours", arrivals, DUE)
+
+
+def test_requests_of_others_are_held_to_the_same() -> None:
+    expected = {("peer-1", "/mapped", 1024), ("peer-2", "/mapped", 1024)}
+    arrivals = [Arrival(key, path, 1.0, size) for key, path, size in expected]
+    check_requests("peer", arrivals, expected)
+    with pytest.raises(BenchmarkFailed, match="peer: 1 webhooks arrived more than once"):
+        check_requests("peer", [*arrivals, arrivals[0]], expected)
+    with pytest.raises(BenchmarkFailed, match="peer: 1 of 2 webhooks did not arrive"):
+        check_requests("peer", [arrivals[0], replace(arrivals[1], bytes=9)], expected)
 
 
 def test_records_that_say_delivered_are_right() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ import requests
 
 from benchmarks.webhooks.plan import Plan
 from benchmarks.webhooks.subjects.requests_boto3 import THREADS
+from demo.environment import Secrets, stack_environment
+from demo.ports import Ports
 from remit.airflow.assets import OUTBOX
 from remit.webhooks.event import PAYLOAD_LIMIT
 from tests.unit.project.documents import Document
@@ -58,6 +61,8 @@ def section(name: str) -> str:
     return " ".join(found.split())
 
 
+STACK = stack_environment(Path("run"), Ports(), Secrets.random(), {})
+PARALLELISM = STACK["AIRFLOW__CORE__PARALLELISM"]
 HALF = PLAN.isolation_endpoints // 2
 SAID = {
     "The whole of it": [
@@ -84,7 +89,10 @@ SAID = {
         f"two series of {PLAN.events}, one every {PLAN.sample_seconds:.0f} seconds",
         f"a backlog of {PLAN.failing_backlog} webhooks",
     ],
-    "Mapped tasks": [f"{PLAN.mapped} webhooks by one run"],
+    "Mapped tasks": [
+        f"{PLAN.mapped} webhooks by one run",
+        f"The stack runs {PARALLELISM} tasks at once",
+    ],
 }
 """Of each part, with the numbers of the plan."""
 

@@ -61,7 +61,7 @@ def all_figures() -> dict[str, Figure]:
         **memory.figures_of(peaks, PLAN),
         **capacity.figures_of(small, large),
         **first_attempts.figures_of(samples),
-        **mapped.figures_of(Took([6.0, 9.0, 5.0], 180.0), PLAN),
+        **mapped.figures_of(Took([6.0, 9.0, 5.0], 180.0, 8), PLAN),
     }
 
 
@@ -245,9 +245,10 @@ def test_every_sample_at_a_pace_waits_for_its_beat_and_publishes_to_the_endpoint
 
 
 def test_a_run_of_mapped_tasks_is_held_against_the_median_of_ours() -> None:
-    figures = mapped.figures_of(Took([7.0, 6.1, 5.0], 180.0), PLAN)
+    figures = mapped.figures_of(Took([7.0, 6.1, 5.0], 180.0, 8), PLAN)
     assert missed(figures) == {"500 webhooks, times faster than a mapped HttpOperator each"}
     assert figures["500 webhooks, trigger to the last arrival, s"].value == 6.1
+    assert figures["tasks that the stack runs at once"].value == 8
 
 
 @pytest.mark.parametrize(
