@@ -23,8 +23,8 @@ DEFAULT_ENDPOINT = "default"
 EndpointKey = tuple[str, str]
 """Merchant and endpoint."""
 
-MAX_ENDPOINTS = 50
-"""Of one merchant, `default` not counted: an event and its records are one transaction."""
+MAX_ENDPOINTS = 49
+"""Of one merchant, beside `default`: 50 in all. An event and its records are one transaction."""
 
 ENDPOINT_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
 

@@ -215,7 +215,7 @@ def actions_for(event: Event, endpoints: Iterable[Endpoint], services: Services)
 
     Every one is a conditional create: an event that was published before cancels the transaction
     with `ConditionalCheckFailed` on the first of them. The endpoints that a merchant can have make
-    52 actions at the most and well under a megabyte, so a producer has 48 actions for its own.
+    51 actions at the most and well under a megabyte, so a producer has 49 actions for its own.
 
     Raises:
         Conflict: there are more endpoints than a transaction can serve.

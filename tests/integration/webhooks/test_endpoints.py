@@ -37,7 +37,7 @@ from tests.support.endpoints import (
 from tests.support.webhooks import add_merchant
 
 DAY = timedelta(days=1)
-FULL = "there are 50 endpoints, the most that a merchant can have"
+FULL = f"there are {MAX_ENDPOINTS} endpoints, the most that a merchant can have"
 HEALTH = {
     "failingSince": "2026-11-20T00:00:00.000000Z",
     "breakerOpenUntil": "2026-11-23T12:05:00.000000Z",
