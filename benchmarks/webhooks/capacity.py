@@ -2,13 +2,14 @@
 
 Small payloads and large ones, published and delivered by the engine itself on a stand-in that
 reckons the units of every request. The payload is billed once if the rest costs the same whatever
-its size.
+its size. That is held to its bar for events that are published. An event that is written alone is
+changed when its webhooks are made, which bills its payload again: that is told beside the others.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,14 +25,20 @@ from benchmarks.webhooks.outcome import Outcome
 from benchmarks.webhooks.plan import Plan
 from benchmarks.webhooks.store import Store, aws_at, services_at
 from remit.aws.cloudformation import apply
+from remit.services import Services
 from remit.stop import Stop
+from remit.webhooks.fanout import fan_out
 from remit.webhooks.outbox import Outbox
 
-PUBLISH, DELIVER = "publish", "deliver"
+PUBLISH, ALONE, FAN_OUT, DELIVER = "publish", "write alone", "fan out", "deliver"
 _EVENTS = "Events"
+_FAN_OUT_SECONDS = 60.0
 
 Units = Mapping[tuple[str, str], float]
 """Per delivery, by step and by table or `table/index`."""
+
+Step = tuple[str, Sequence[Consumed]]
+"""Its name, and what each of its requests consumed."""
 
 
 @dataclass(frozen=True)
@@ -57,28 +64,63 @@ class Costs:
         return self.total - self.with_payload
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What is published and delivered, where, and what that consumes."""
+
+    services: Services
+    metered: Metered
+    due: Sequence[Due]
+
+    def publish(self) -> Iterator[Step]:
+        """The events and their webhooks together."""
+        Outbox(self.services).publish_many(one.event() for one in self.due)
+        yield PUBLISH, self.metered.taken()
+
+    def write_alone(self) -> Iterator[Step]:
+        """Each event by itself in a producer's transaction; its webhook is made later."""
+        outbox, client = Outbox(self.services), self.services.tables.client
+        for one in self.due:
+            client.transact_write_items(TransactItems=[outbox.alone(one.event())])
+        yield ALONE, self.metered.taken()
+        fan_out(self.services, Stop(), _FAN_OUT_SECONDS)
+        yield FAN_OUT, self.metered.taken()
+
+
+@dataclass(frozen=True)
+class Way:
+    """How events come to have webhooks: `label` is what figures and runs say of it,
+    `most_billed` how often a payload may be billed."""
+
+    label: str
+    steps: Callable[[Scene], Iterator[Step]]
+    most_billed: float | None
+
+
+PUBLISHED = Way("", Scene.publish, 1)
+WRITTEN_ALONE = Way(", event written alone", Scene.write_alone, None)
+
+
 def capacity(plan: Plan) -> Outcome:
-    """The small payload and the large one."""
-    small, large = (_deliver(plan, size) for size in plan.capacity_payloads)
-    print("\n".join(arithmetic(small, large)), flush=True)
-    runs = {
-        told(one.payload_bytes): [
-            {"step": step, "place": place, "units": units}
-            for (step, place), units in one.units.items()
-        ]
-        for one in (small, large)
-    }
-    return Outcome(figures_of(small, large), runs)
+    """Each way, with the small payload and with the large one."""
+    figures: dict[str, Figure] = {}
+    runs: dict[str, object] = {}
+    for way in (PUBLISHED, WRITTEN_ALONE):
+        small, large = (_deliver(plan, size, way) for size in plan.capacity_payloads)
+        print("\n".join(arithmetic(small, large)), flush=True)
+        figures |= figures_of(small, large, way)
+        runs |= {f"{told(one.payload_bytes)}{way.label}": _steps(one) for one in (small, large)}
+    return Outcome(figures, runs)
 
 
-def figures_of(small: Costs, large: Costs) -> dict[str, Figure]:
+def figures_of(small: Costs, large: Costs, way: Way = PUBLISHED) -> dict[str, Figure]:
     """The units per delivery, and how often the large payload is billed."""
     return {
-        f"times that a payload of {told(large.payload_bytes)} is billed": Figure(
-            times_billed(small, large), 1
+        f"times that a payload of {told(large.payload_bytes)} is billed{way.label}": Figure(
+            times_billed(small, large), way.most_billed
         ),
         **{
-            f"WCU per delivery, payload of {told(one.payload_bytes)}": Figure(one.total)
+            f"WCU per delivery, payload of {told(one.payload_bytes)}{way.label}": Figure(one.total)
             for one in (small, large)
         },
     }
@@ -115,7 +157,7 @@ def arithmetic(small: Costs, large: Costs) -> list[str]:
     return lines
 
 
-def per_delivery(steps: Iterable[tuple[str, Sequence[Consumed]]], deliveries: int) -> Units:
+def per_delivery(steps: Iterable[Step], deliveries: int) -> Units:
     """The units of all requests, by step and place, divided by the deliveries."""
     units: defaultdict[tuple[str, str], float] = defaultdict(float)
     for step, writes in steps:
@@ -139,13 +181,21 @@ def _kind(write: Consumed) -> str:
     return "claim" if "Webhooks" in tables else "health"
 
 
-def _deliver(plan: Plan, payload_bytes: int) -> Costs:
+def _steps(costs: Costs) -> list[dict[str, str | float]]:
+    """As JSON has them."""
+    return [
+        {"step": step, "place": place, "units": units}
+        for (step, place), units in costs.units.items()
+    ]
+
+
+def _deliver(plan: Plan, payload_bytes: int, way: Way) -> Costs:
     """Publish and deliver on a stand-in of its own.
 
     Raises:
         BenchmarkFailed: not everything was delivered.
     """
-    name = f"payload of {told(payload_bytes)}"
+    name = f"payload of {told(payload_bytes)}{way.label}"
     metered, count = Metered(), plan.capacity_count
     with (
         Server(metered, name="metered") as server,
@@ -159,10 +209,9 @@ def _deliver(plan: Plan, payload_bytes: int) -> Costs:
             services.tables.merchants.put(merchant)
         metered.taken()
         due = [Due(number, number, datetime.now(UTC), payload_bytes) for number in range(count)]
-        Outbox(services).publish_many(one.event() for one in due)
-        published = metered.taken()
+        steps = list(way.steps(Scene(services, metered, due)))
         counts = Counter(one_try(services, Stop()))
-        delivered = metered.taken()
+        steps.append((DELIVER, metered.taken()))
         if counts["delivered"] != count:
             raise BenchmarkFailed(f"{name}: {dict(counts)} of {count}")
         store = Store(server.url)
@@ -170,4 +219,4 @@ def _deliver(plan: Plan, payload_bytes: int) -> Costs:
         check_delivered(name, store, due)
         check_attempts(name, store, due)
         store.close()
-    return Costs(payload_bytes, per_delivery([(PUBLISH, published), (DELIVER, delivered)], count))
+    return Costs(payload_bytes, per_delivery(steps, count))

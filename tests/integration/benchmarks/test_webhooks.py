@@ -53,6 +53,21 @@ def test_a_delivery_costs_what_the_arithmetic_says_and_its_payload_once(
     assert "deliver, outcome: WebhookAttempts" in capsys.readouterr().out
 
 
+def test_an_event_that_is_written_alone_is_billed_twice_and_its_webhook_as_any_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = capacity(PLAN)
+    billed = "times that a payload of 256 KB is billed"
+    assert outcome.figures[f"{billed}, event written alone"].value == 2
+    assert "fan out: Events" in capsys.readouterr().out
+    alone, published = (
+        {(one["step"], one["place"]): one["units"] for one in outcome.runs[name]}
+        for name in ("256 KB, event written alone", "256 KB")
+    )
+    assert alone["fan out", "Events"] == alone["write alone", "Events"]
+    assert alone["fan out", "Webhooks"] == published["publish", "Webhooks"]
+
+
 @pytest.mark.slow
 def test_every_subject_delivers_what_is_due() -> None:
     outcome = throughput(PLAN)

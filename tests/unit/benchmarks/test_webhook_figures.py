@@ -60,6 +60,7 @@ def all_figures() -> dict[str, Figure]:
         **isolation.figures_of(latencies),
         **memory.figures_of(peaks, PLAN),
         **capacity.figures_of(small, large),
+        **capacity.figures_of(small, large, capacity.WRITTEN_ALONE),
         **first_attempts.figures_of(samples),
         **mapped.figures_of(Took([6.0, 9.0, 5.0], 180.0, 8), PLAN),
     }
@@ -167,6 +168,17 @@ def test_a_payload_that_is_billed_again_misses_its_bar() -> None:
     figures = capacity.figures_of(small, large)
     assert figures["times that a payload of 256 KB is billed"].value == 1.5
     assert missed(figures) == {"times that a payload of 256 KB is billed"}
+
+
+def test_what_is_written_alone_is_told_and_not_judged() -> None:
+    small, large = costs(1024, 8), costs(256 * 1024, 8 + 4 * 255)
+    figures = capacity.figures_of(small, large, capacity.WRITTEN_ALONE)
+    assert not missed(figures)
+    assert {name: one.value for name, one in figures.items()} == {
+        "times that a payload of 256 KB is billed, event written alone": 2,
+        "WCU per delivery, payload of 1 KB, event written alone": 26,
+        "WCU per delivery, payload of 256 KB, event written alone": 1046,
+    }
 
 
 def test_units_are_told_per_delivery_by_step_and_place() -> None:
