@@ -8,6 +8,9 @@ there. A path is an endpoint; its query says how it answers:
     /merchant-001?status=503        that status
     /merchant-001?delay=0.2         after so many seconds
     /merchant-001?hang=1            never
+    /merchant-001?status=429&retry-after=3      that status, with the header
+    /merchant-001?status=500&first=2&every=4    that status to the first two requests of every
+                                                fourth webhook (`fails_first`), 200 to all others
 
     GET  /-/count      {"count": requests so far}
     GET  /-/arrivals   {"paths": […], "arrivals": [[webhook-id, number of the path, at, bytes], …]}
@@ -25,11 +28,13 @@ import gc
 import json
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from zlib import crc32
 
 import msgspec
 
@@ -42,21 +47,44 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(slots=True)
 class Endpoint:
-    """How one path answers; None in place of an answer: it hangs."""
+    """How one path answers; None in place of an answer: it hangs. `first` zero: to all alike."""
 
     number: int
     path: str
     answer: bytes | None
     delay: float
+    first: int = 0
+    every: int = 1
     sample: bytes = field(default=b"", repr=False)
+    asked: Counter[bytes] = field(default_factory=Counter, repr=False)
 
     @classmethod
     def of(cls, number: int, target: str) -> Endpoint:
         """From a request's target."""
         parts = urlsplit(target)
         options = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        answer = None if "hang" in options else _answer(int(options.get("status", "200")), b"ok")
-        return cls(number, parts.path, answer, float(options.get("delay", "0")))
+        headers = f"Retry-After: {wait}\r\n" if (wait := options.get("retry-after")) else ""
+        status = int(options.get("status", "200"))
+        return cls(
+            number,
+            parts.path,
+            None if "hang" in options else _answer(status, b"ok", headers),
+            float(options.get("delay", "0")),
+            int(options.get("first", "0")),
+            int(options.get("every", "1")),
+        )
+
+    def answer_to(self, webhook: bytes) -> bytes | None:
+        """What one request of a webhook is answered by an endpoint that fails at first."""
+        if not fails_first(webhook.decode(), self.every):
+            return OK
+        self.asked[webhook] += 1
+        return self.answer if self.asked[webhook] <= self.first else OK
+
+
+def fails_first(webhook: str, every: int) -> bool:
+    """Whether a webhook is one of those, one in `every`, whose first requests fail."""
+    return crc32(webhook.encode()) % every == 0
 
 
 class Received:
@@ -153,18 +181,19 @@ class Connection(asyncio.Protocol):
         if target.startswith(b"/-/"):
             self._transport.write(self._received.control(target))
         else:
-            endpoint = self._received.endpoint(target)
-            self._received.note(endpoint, _field(head, _ID), data[start:end], length)
-            self._answer(endpoint)
+            endpoint, webhook = self._received.endpoint(target), _field(head, _ID)
+            self._received.note(endpoint, webhook, data[start:end], length)
+            self._answer(endpoint, webhook)
         return end
 
-    def _answer(self, endpoint: Endpoint) -> None:
-        if endpoint.answer is None:
+    def _answer(self, endpoint: Endpoint, webhook: bytes) -> None:
+        answer = endpoint.answer_to(webhook) if endpoint.first else endpoint.answer
+        if answer is None:
             return
         if endpoint.delay:
-            self._loop.call_later(endpoint.delay, self._transport.write, endpoint.answer)
+            self._loop.call_later(endpoint.delay, self._transport.write, answer)
         else:
-            self._transport.write(endpoint.answer)
+            self._transport.write(answer)
 
 
 async def serve(announce: Callable[[str], None]) -> None:
@@ -188,9 +217,12 @@ def _field(head: bytes, name: bytes) -> bytes:
     return head[at : head.find(b"\r\n", at)].strip()
 
 
-def _answer(status: int, body: bytes) -> bytes:
+def _answer(status: int, body: bytes, headers: str = "") -> bytes:
     head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: text/plain\r\n"
-    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    return f"{head}{headers}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+OK = _answer(200, b"ok")
 
 
 def _sample(endpoint: Endpoint) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.webhooks.inbox import Arrival, inbox
-from benchmarks.webhooks.receiver import Connection, Received
+from benchmarks.webhooks.receiver import Connection, Received, fails_first
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
@@ -118,6 +118,22 @@ def test_an_endpoint_fails_as_its_url_says(client: Client) -> None:
     (answer,) = client.send(request("/m?status=503"))
     assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
     assert client.control("arrivals")["paths"] == ["/m"]
+
+
+def test_an_endpoint_may_tell_when_to_come_back(client: Client) -> None:
+    (answer,) = client.send(request("/m?status=429&retry-after=3"))
+    assert answer.startswith(b"HTTP/1.1 429 ")
+    assert b"\r\nRetry-After: 3\r\n" in answer
+
+
+def test_an_endpoint_may_fail_the_first_requests_of_some_webhooks(client: Client) -> None:
+    some = [f"wh-{number}" for number in range(100)]
+    chosen = {key for key in some if fails_first(key, 4)}
+    assert 10 < len(chosen) < 50
+    for key in some:
+        sent = [client.send(request("/m?status=500&first=2&every=4", key=key)) for _ in range(3)]
+        failed = [not answer.startswith(b"HTTP/1.1 200 ") for (answer,) in sent]
+        assert failed == ([True, True, False] if key in chosen else [False] * 3)
 
 
 def test_an_endpoint_that_hangs_notes_and_never_answers(client: Client) -> None:
