@@ -6,6 +6,6 @@ A receiver in Python verifies what it gets with `remit.webhooks.verify`.
 from __future__ import annotations
 
 from remit.webhooks.event import Event
-from remit.webhooks.verification import SignatureInvalid, verify
+from remit.webhooks.verification import SignatureInvalid, verify, verify_plain
 
-__all__ = ["Event", "SignatureInvalid", "verify"]
+__all__ = ["Event", "SignatureInvalid", "verify", "verify_plain"]

@@ -1,8 +1,10 @@
 """The receiver's side of `signing`: whether a request that came in is genuine.
 
-Where the headers of Standard Webhooks are there, they decide: they vouch for the id too, and have a
-signature for each live secret. `X-Webhook-Signature` alone vouches for timestamp and body only, so
-a receiver that reads nothing else has to recognize repetitions by what is in the body.
+`verify` demands the headers of Standard Webhooks, which every request of Remit has: they vouch for
+the id too, and have a signature for each live secret. `X-Webhook-Signature` vouches for timestamp
+and body only. If it were enough, whoever holds one request could take the other headers away, write
+another `X-Webhook-ID`, and be taken for a webhook that was never there before. So `verify_plain`,
+for what has nothing else, says nothing of an id.
 """
 
 from __future__ import annotations
@@ -29,9 +31,8 @@ if TYPE_CHECKING:  # most receivers verify with a secret
 TOLERANCE = timedelta(minutes=5)
 """How far a signature's timestamp may be from the receiver's clock (Standard Webhooks)."""
 
-_Names = tuple[str, str, str]
-_PLAIN: _Names = ("X-Webhook-ID", "X-Webhook-Timestamp", "X-Webhook-Signature")
-_STANDARD: _Names = ("webhook-id", "webhook-timestamp", "webhook-signature")
+_PLAIN = ("X-Webhook-ID", "X-Webhook-Timestamp", "X-Webhook-Signature")
+_STANDARD = ("webhook-id", "webhook-timestamp", "webhook-signature")
 _KNOWN = frozenset(name.lower() for name in (*_PLAIN, *_STANDARD))
 
 _UNIX_SECONDS = re.compile(r"[0-9]{1,12}")
@@ -58,32 +59,60 @@ def verify(
 
     `body` is the request's body as received, before any parsing. `secret` is one secret, or several
     while one takes another's place; with `public_key` (`whpk_…`) a `v1a` signature is enough.
-    Names match in any case. Either set of headers is enough; where both are there, their ids and
-    their timestamps must be the same, and those of Standard Webhooks decide.
+    Names match in any case. The headers of Standard Webhooks must be there, and decide; the ids and
+    timestamps of the others, as far as they are there, must be the same.
 
     Raises:
-        SignatureInvalid: the request is not from a holder of the key, or too old or too new.
+        SignatureInvalid: the request is not from a holder of the key, or too old or too new, or has
+            no headers of Standard Webhooks.
         ConfigurationError: the receiver has no key, or one that is none.
     """
     keys, verifier = _signing_keys(secret), _public_key(public_key)
     if not keys and verifier is None:
         raise ConfigurationError("there is nothing to verify with: give a secret or a public key")
     received = _received(headers)
-    if any(name in received for name in _STANDARD):
-        webhook_id, timestamp, signature = _values(_STANDARD, received)
-        _check_agreement(received, webhook_id, timestamp)
-        content = named_content(webhook_id, dated_content(timestamp, body))
-        genuine = _any_equal(signature, [key.standard_signature(content) for key in keys])
-        genuine |= verifier is not None and _any_signed(signature, content, verifier)
-    else:
-        webhook_id, timestamp, signature = _values(_PLAIN, received)
-        dated = dated_content(timestamp, body)
-        genuine = _any_equal(signature, [key.plain_signature(dated) for key in keys])
+    webhook_id, timestamp, signature = _values(_STANDARD, received)
+    sent_at = _seconds(_STANDARD[1], timestamp)
+    _check_agreement(received, webhook_id, timestamp)
+    content = named_content(webhook_id, dated_content(timestamp, body))
+    genuine = _any_equal(signature, [key.standard_signature(content) for key in keys])
+    genuine |= verifier is not None and _any_signed(signature, content, verifier)
+    _check(sent_at, now, tolerance, genuine=genuine)
+    return webhook_id
+
+
+def verify_plain(
+    headers: Mapping[str, str],
+    body: bytes,
+    secret: str | Sequence[str],
+    *,
+    now: datetime,
+    tolerance: timedelta = TOLERANCE,
+) -> None:
+    """Check a webhook by `X-Webhook-Signature` alone, for what comes from a sender that has no
+    other, as the payments platform's own service. Arguments are as those of `verify`.
+
+    It vouches for the body and the time and for nothing else. `X-Webhook-ID` may be anything, so a
+    receiver knows a repetition by what is in the body.
+
+    Raises:
+        SignatureInvalid: the request is not from a holder of the secret, or too old or too new.
+        ConfigurationError: the receiver has no secret, or one that is none.
+    """
+    keys = _signing_keys(secret)
+    if not keys:
+        raise ConfigurationError("there is nothing to verify with: give a secret")
+    timestamp, signature = _values(_PLAIN[1:], _received(headers))
+    sent_at, dated = _seconds(_PLAIN[1], timestamp), dated_content(timestamp, body)
+    genuine = _any_equal(signature, [key.plain_signature(dated) for key in keys])
+    _check(sent_at, now, tolerance, genuine=genuine)
+
+
+def _check(sent_at: int, now: datetime, tolerance: timedelta, *, genuine: bool) -> None:
     if not genuine:
         raise SignatureInvalid("the signature does not match")
-    if abs(now.timestamp() - int(timestamp)) > tolerance.total_seconds():
+    if abs(now.timestamp() - sent_at) > tolerance.total_seconds():
         raise SignatureInvalid("the timestamp is outside the tolerance")
-    return webhook_id
 
 
 def _signing_keys(secret: str | Sequence[str]) -> list[SigningKey]:
@@ -122,15 +151,18 @@ def _received(headers: Mapping[str, str]) -> dict[str, str]:
     return received
 
 
-def _values(names: _Names, received: Mapping[str, str]) -> tuple[str, str, str]:
-    """Id, timestamp and signature."""
+def _values(names: Sequence[str], received: Mapping[str, str]) -> list[str]:
+    """The headers of these names, all of which must be there."""
     for name in names:
         if not received.get(name.lower()):
             raise SignatureInvalid(f"the header {name} is missing")
-    webhook_id, timestamp, signature = (received[name.lower()] for name in names)
+    return [received[name.lower()] for name in names]
+
+
+def _seconds(name: str, timestamp: str) -> int:
     if _UNIX_SECONDS.fullmatch(timestamp) is None:
-        raise SignatureInvalid(f"{names[1]} is not a number of seconds")
-    return webhook_id, timestamp, signature
+        raise SignatureInvalid(f"{name} is not a number of seconds")
+    return int(timestamp)
 
 
 def _check_agreement(received: Mapping[str, str], webhook_id: str, timestamp: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 import re
 import shlex
@@ -153,6 +154,22 @@ def test_an_example_takes_either_secret_while_one_takes_the_others_place(check: 
     assert check(headers, BODY, SECRET)
     assert check(headers, BODY, NEW)
     assert not check(headers, BODY, new_secret())
+
+
+def test_no_example_trusts_an_id_that_nobody_has_signed(check: Check) -> None:
+    headers = signed_headers("wh-1", now(), BODY, SECRET)
+    plain = {name: value for name, value in headers.items() if name.startswith("X-")}
+    assert not check({**plain, "X-Webhook-ID": "wh-2"}, BODY, SECRET)
+
+
+def test_the_example_of_the_plain_form_knows_a_genuine_request_and_tells_what_is_signed() -> None:
+    check, at = DOCUMENT.function("plain_event"), now()
+    made = hmac.digest(SECRET.encode(), f"{at}.".encode() + BODY, "sha256").hex()
+    headers = {"X-Webhook-Timestamp": str(at), "X-Webhook-Signature": f"sha256={made}"}
+    assert check(headers, BODY, SECRET) == json.loads(BODY)
+    assert check({**headers, "X-Webhook-ID": "wh-2"}, BODY, NEW, SECRET) == json.loads(BODY)
+    assert check(headers, BODY + b" ", SECRET) is None
+    assert check(headers, BODY, NEW) is None
 
 
 def test_the_example_of_a_public_key_knows_a_genuine_request(tmp_path: Path) -> None:

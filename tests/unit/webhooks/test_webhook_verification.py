@@ -16,7 +16,7 @@ from multidict import CIMultiDict
 from standardwebhooks import Webhook
 
 from remit.errors import ConfigurationError
-from remit.webhooks import SignatureInvalid, verify
+from remit.webhooks import SignatureInvalid, verify, verify_plain
 from remit.webhooks.signing import new_secret, new_signing_key, public_key_of
 from tests.support.signatures import signed_headers
 
@@ -55,17 +55,51 @@ def flipped(data: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-def refused(headers: dict[str, str], body: bytes = BODY, secret: str | Sequence[str] = NEW) -> str:
+Check = Callable[..., str | None]
+
+BY_SET: dict[str, Check] = {"webhook-": verify, "X-": verify_plain}
+"""What checks a request that has this set of headers alone."""
+
+
+def refused(
+    headers: dict[str, str],
+    body: bytes = BODY,
+    secret: str | Sequence[str] = NEW,
+    check: Check = verify,
+) -> str:
     with pytest.raises(SignatureInvalid) as refusal:
-        verify(headers, body, secret, now=NOW)
+        check(headers, body, secret, now=NOW)
     return refusal.value.reason
 
 
 @given(st.binary(), IDS, SECRETS)
 def test_what_was_signed_verifies(body: bytes, webhook_id: str, secret: str) -> None:
     headers = signed(secret, body, webhook_id)
-    for received in (headers, of_set("webhook-", headers), of_set("X-", headers)):
+    for received in (headers, of_set("webhook-", headers)):
         assert verify(received, body, secret, now=NOW) == webhook_id
+    for received in (headers, of_set("X-", headers)):
+        verify_plain(received, body, secret, now=NOW)
+
+
+def test_without_the_headers_that_vouch_for_the_id_a_captured_request_is_refused() -> None:
+    stripped = {**of_set("X-", signed()), "X-Webhook-ID": "wh-never-seen"}
+    assert refused(stripped) == "the header webhook-id is missing"
+    assert refused({**stripped, "webhook-id": "wh-never-seen"}).startswith("the header webhook-")
+
+
+def test_what_the_plain_signature_vouches_for_says_nothing_of_an_id() -> None:
+    received = of_set("X-", signed())
+    for changed in ({}, {"X-Webhook-ID": "wh-never-seen"}, {"X-Webhook-ID": ""}):
+        assert verify_plain({**received, **changed}, BODY, NEW, now=NOW) is None
+    del received["X-Webhook-ID"]
+    verify_plain(received, BODY, NEW, now=NOW)
+
+
+def test_the_standard_signature_is_none_of_the_plain_form() -> None:
+    headers = signed()
+    assert "X-Webhook-" in refused(of_set("webhook-", headers), check=verify_plain)
+    mixed = {**headers, "X-Webhook-Signature": headers["webhook-signature"]}
+    assert refused(mixed, check=verify_plain) == "the signature does not match"
 
 
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
@@ -74,7 +108,8 @@ def test_one_changed_bit_of_the_body_is_refused(
     beginning: str, body: bytes, data: st.DataObject
 ) -> None:
     bit = data.draw(st.integers(0, len(body) * 8 - 1))
-    refused(of_set(beginning, signed(body=body)), flipped(body, bit))
+    received = of_set(beginning, signed(body=body))
+    refused(received, flipped(body, bit), check=BY_SET[beginning])
 
 
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
@@ -83,7 +118,7 @@ def test_one_changed_bit_of_the_timestamp_is_refused(beginning: str, bit: int) -
     received = of_set(beginning, signed())
     (name,) = (name for name in received if name.lower().endswith("-timestamp"))
     received[name] = flipped(received[name].encode(), bit).decode("latin-1")
-    refused(received)
+    refused(received, check=BY_SET[beginning])
 
 
 @given(webhook_id=IDS, data=st.data())
@@ -100,7 +135,7 @@ def test_one_changed_bit_of_the_secret_is_refused(
 ) -> None:
     bit = data.draw(st.integers(0, len(key) * 8 - 1))
     made, other = ("whsec_" + base64.b64encode(k).decode() for k in (key, flipped(key, bit)))
-    refused(of_set(beginning, signed(made)), secret=other)
+    refused(of_set(beginning, signed(made)), secret=other, check=BY_SET[beginning])
 
 
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
@@ -110,7 +145,8 @@ def test_one_changed_bit_of_the_signature_is_refused(beginning: str, data: st.Da
     (name,) = (name for name in received if name.lower().endswith("-signature"))
     value = received[name].encode()
     bit = data.draw(st.integers(0, len(value) * 8 - 1))
-    refused({**received, name: flipped(value, bit).decode("latin-1")})
+    received[name] = flipped(value, bit).decode("latin-1")
+    refused(received, check=BY_SET[beginning])
 
 
 @given(st.data())
@@ -141,7 +177,7 @@ def test_what_the_platforms_own_service_signs_verifies() -> None:
         "X-Webhook-Timestamp": str(TIMESTAMP),
         "X-Webhook-Signature": f"sha256={made.hexdigest()}",
     }
-    assert verify(received, BODY, NEW, now=NOW) == "wh-1"
+    verify_plain(received, BODY, NEW, now=NOW)
 
 
 def test_a_v1a_signature_made_with_ed25519_alone_verifies() -> None:
@@ -161,8 +197,8 @@ def test_while_secrets_overlap_a_receiver_may_have_either_or_both(
 
 def test_without_the_standard_headers_an_overlap_needs_the_old_secret() -> None:
     received = of_set("X-", signed_headers("wh-1", TIMESTAMP, BODY, OLD, NEW))
-    assert verify(received, BODY, [NEW, OLD], now=NOW) == "wh-1"
-    refused(received, secret=NEW)
+    verify_plain(received, BODY, [NEW, OLD], now=NOW)
+    refused(received, secret=NEW, check=verify_plain)
 
 
 def test_no_secret_of_a_receiver_that_was_not_signed_with_is_enough() -> None:
@@ -210,9 +246,9 @@ def test_one_of_several_v1a_signatures_is_enough() -> None:
 
 @pytest.mark.parametrize("change", [str.upper, str.title, str.lower])
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
-def test_either_set_is_enough_in_any_case(beginning: str, change: Callable[[str], str]) -> None:
+def test_names_of_headers_match_in_any_case(beginning: str, change: Callable[[str], str]) -> None:
     received = {change(name): value for name, value in of_set(beginning, signed()).items()}
-    assert verify(received, BODY, NEW, now=NOW) == "wh-1"
+    BY_SET[beginning](received, BODY, NEW, now=NOW)
 
 
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
@@ -226,11 +262,10 @@ def test_each_header_of_the_set_that_decides_must_be_right(
     del received[name]
     if value is not None:
         received[name] = value
-    if (beginning, part) == ("X-", "id") and value:
-        # The platform's signature does not cover it.
-        assert verify(received, BODY, NEW, now=NOW) == value
+    if (beginning, part) == ("X-", "id"):
+        verify_plain(received, BODY, NEW, now=NOW)  # its signature does not cover it
     else:
-        refused(received)
+        refused(received, check=BY_SET[beginning])
 
 
 @pytest.mark.parametrize(
@@ -317,7 +352,7 @@ def test_a_signature_that_is_written_otherwise_is_refused(
 def test_a_timestamp_that_is_not_seconds_is_refused(beginning: str, timestamp: str) -> None:
     received = of_set(beginning, signed())
     (name,) = (name for name in received if name.lower().endswith("-timestamp"))
-    assert "seconds" in refused({**received, name: timestamp})
+    assert "seconds" in refused({**received, name: timestamp}, check=BY_SET[beginning])
 
 
 @pytest.mark.parametrize("beginning", ["webhook-", "X-"])
@@ -327,10 +362,10 @@ def test_a_timestamp_that_is_not_seconds_is_refused(beginning: str, timestamp: s
 def test_the_tolerance_holds_in_both_directions(beginning: str, age: int, accepted: bool) -> None:
     received, now = of_set(beginning, signed()), NOW + timedelta(seconds=age)
     if accepted:
-        assert verify(received, BODY, NEW, now=now) == "wh-1"
+        BY_SET[beginning](received, BODY, NEW, now=now)
     else:
         with pytest.raises(SignatureInvalid, match="tolerance"):
-            verify(received, BODY, NEW, now=now)
+            BY_SET[beginning](received, BODY, NEW, now=now)
 
 
 def test_the_tolerance_is_the_receivers_choice() -> None:
@@ -342,15 +377,17 @@ def test_the_tolerance_is_the_receivers_choice() -> None:
 
 
 def test_without_a_header_that_counts_nothing_is_genuine() -> None:
-    assert refused({}) == "there is no signature header"
-    assert refused({"Content-Type": "application/json"}) == "there is no signature header"
+    for check in BY_SET.values():
+        for headers in ({}, {"Content-Type": "application/json"}):
+            assert refused(headers, check=check) == "there is no signature header"
 
 
 @pytest.mark.parametrize("name", sorted(signed()))
 def test_a_header_that_counts_and_is_there_twice_is_refused(name: str) -> None:
     twice = CIMultiDict([*signed().items(), (name.swapcase(), signed()[name])])
-    with pytest.raises(SignatureInvalid, match="twice"):
-        verify(twice, BODY, NEW, now=NOW)
+    for check in BY_SET.values():
+        with pytest.raises(SignatureInvalid, match="twice"):
+            check(twice, BODY, NEW, now=NOW)
 
 
 def test_other_headers_may_be_there_twice() -> None:
@@ -360,8 +397,9 @@ def test_other_headers_may_be_there_twice() -> None:
 
 @pytest.mark.parametrize("secret", ["", "whsec_", [], (), [NEW, ""]])
 def test_a_receiver_without_a_secret_is_set_up_wrongly(secret: str | Sequence[str]) -> None:
-    with pytest.raises(ConfigurationError):
-        verify(signed(), BODY, secret, now=NOW)
+    for check in BY_SET.values():
+        with pytest.raises(ConfigurationError):
+            check(signed(), BODY, secret, now=NOW)
 
 
 @pytest.mark.parametrize(
@@ -378,4 +416,5 @@ def test_a_public_key_that_is_none_is_set_up_wrongly(public_key: str) -> None:
 def test_no_reason_names_the_secret(secret: str) -> None:
     secret = f"<{secret}>"
     for headers in ({}, signed(), with_signature("v1"), of_set("X-", signed())):
-        assert secret not in refused(headers, secret=secret)
+        for check in BY_SET.values():
+            assert secret not in refused(headers, secret=secret, check=check)
