@@ -48,8 +48,8 @@ class Opener(Protocol):
 class HealthRecords(Protocol):
     """What a directory tells of an endpoint's record to whoever keeps its health."""
 
-    def load(self, key: EndpointKey, record: Item) -> None:
-        """The record as it was read."""
+    def load(self, key: EndpointKey, record: Item, url: str) -> None:
+        """The record as it was read, and the endpoint's URL, empty if it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,8 @@ class Directory:
             found = known[key]
             passing = found is not None and found.passing
             self._read_at[key] = now - FRESH + MOMENT if passing else now
-            self._health.load(key, records.get(key, {}))
+            url = found.endpoint.url if found is not None and found.is_there else ""
+            self._health.load(key, records.get(key, {}), url)
 
     def find(self, key: EndpointKey) -> Known | None:
         """What was loaded; None: there is no such endpoint."""

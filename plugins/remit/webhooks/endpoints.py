@@ -46,14 +46,10 @@ from remit.webhooks.rotation import check_overlap, rotated
 from remit.webhooks.signing import new_secret
 
 _ROSTER = "#roster"
-_FORGOTTEN = (
-    "disabledReason",
-    "disabledAt",
-    "failingSince",
-    "breakerOpenUntil",
-    "breakerOpens",
-    "breakerProbeUntil",
-)
+_HEALTH = ("failingSince", "breakerOpenUntil", "breakerOpens", "breakerProbeUntil")
+"""What one URL has earned: another begins without it."""
+
+_FORGOTTEN = ("disabledReason", "disabledAt", *_HEALTH)
 """What an endpoint that is enabled begins anew without."""
 
 
@@ -169,7 +165,8 @@ class EndpointStore:
     def change(
         self, merchant_id: str, endpoint_id: str, values: Mapping[str, Any], *, actor: str
     ) -> Endpoint:
-        """Set the given fields; null takes one back to what it is by default.
+        """Set the given fields; null takes one back to what it is by default. With another URL,
+        what the breaker remembers of the last one goes; an endpoint that is disabled stays so.
 
         Raises:
             InvalidRequest: fields are wrong; all of them are named, and nothing is stored.
@@ -183,7 +180,8 @@ class EndpointStore:
             before = told({name: record.get(name) for name in differing})
             after = told(differing)
             details = {name: {"old": before[name], "new": after[name]} for name in differing}
-            return Change(differing, details) if differing else None
+            forgotten = [name for name in _HEALTH if name in record] if "url" in differing else []
+            return Change(differing | dict.fromkeys(forgotten), details) if differing else None
 
         return self._records.change(key, "changed", actor, change)
 

@@ -109,11 +109,13 @@ class HealthBook:
         self._dirty: dict[EndpointKey, HealthState] = {}
         self._room = _MOST_KNOWN
 
-    def load(self, key: EndpointKey, record: Item) -> None:
-        """An endpoint's record as it was read; `{}`: there is none (yet)."""
+    def load(self, key: EndpointKey, record: Item, url: str) -> None:
+        """An endpoint's record as it was read, `{}` if there is none (yet), and its URL, empty if
+        it has none."""
         health = self._of(key)
         if health.offered is None:  # what comes back from a write is newer
             self._adopt(health, Stored.of(record))
+        self._is_at(health, url)
 
     def admission(self, key: EndpointKey, now: datetime) -> Admit | Probe | Defer:
         """Whether one more may be sent to an endpoint."""
@@ -145,10 +147,20 @@ class HealthBook:
         return None if until is None else max(now, until, health.probe_until or until)
 
     def record(
-        self, key: EndpointKey, status: int | None, now: datetime, secret_ids: tuple[str, ...]
+        self,
+        key: EndpointKey,
+        url: str,
+        status: int | None,
+        now: datetime,
+        secret_ids: tuple[str, ...],
     ) -> None:
-        """An attempt ended with this HTTP status, or with none, signed with these secrets."""
+        """An attempt at this URL ended with this HTTP status, or with none, signed with these
+        secrets. If the endpoint has moved since it began, it tells nothing."""
         health = self._known.get(key) or self._of(key)
+        if health.url != url:
+            if health.url:
+                return
+            health.url = url
         if health.breaker.record(counts_as(status), now):
             self._breaker_changed(health)
         if status in _DELIVERED:
@@ -167,9 +179,12 @@ class HealthBook:
             health.worn_out = True
             self._dirty[key] = health
 
-    def gone(self, key: EndpointKey) -> None:
-        """The endpoint answered that it is gone for good."""
+    def gone(self, key: EndpointKey, url: str) -> None:
+        """The endpoint answered at this URL that it is gone for good."""
         health = self._of(key)
+        health.url = health.url or url
+        if health.url != url:
+            return
         health.gone = True
         self._changed(health)
 
@@ -195,12 +210,13 @@ class HealthBook:
         if health.stored.disabled:
             return None
         if health.gone:
-            return HealthDisable(health.key, GONE)
+            return HealthDisable(health.key, GONE, health.url)
         since, stored = health.failing_since, health.stored
         if health.worn_out and since is not None and since == stored.failing_since:
             at = format_instant(since)
             reason = f"it has failed since {at} without one success"
-            return HealthDisable(health.key, reason, stored.attributes["failingSince"])
+            failing_since = stored.attributes["failingSince"]
+            return HealthDisable(health.key, reason, health.url, failing_since)
         return update_of(health.key, stored, health.wanted(now))
 
     def _take_answers(self) -> None:
@@ -234,6 +250,7 @@ class HealthBook:
         before, health.stored = health.stored, stored
         if stored.attributes == before.attributes:
             return
+        self._is_at(health, stored.url)
         if stored.open_until != before.open_until:
             self._adopt_breaker(health.breaker, stored)
         if stored.probe_until != before.probe_until:
@@ -247,6 +264,16 @@ class HealthBook:
         if health.failing_since and (health.last_success or _LONG_AGO) > health.failing_since:
             health.failing_since = None
         self._changed(health)
+
+    def _is_at(self, health: HealthState, url: str) -> None:
+        """An endpoint has this URL, by what was read; empty: that does not say."""
+        if not url or url == health.url:
+            return
+        if health.url:
+            log.info("merchant=%r endpoint=%r has moved and begins anew", *health.key)
+            health.begin_anew(url, Breaker(self._policy, self._random))
+            self._changed(health)
+        health.url = url
 
     def _adopt_breaker(self, breaker: Breaker, stored: Stored) -> None:
         if stored.open_until is None:

@@ -17,6 +17,7 @@ from remit.clock import format_instant, parse_instant
 from remit.webhooks.endpoint_records import is_there
 
 _ATTRIBUTES = (
+    "url",
     "failingSince",
     "lastSuccessAt",
     "secretsUsed",
@@ -46,6 +47,8 @@ class Stored:
     disabled: bool = False
     used: frozenset[str] = frozenset()
     """The secrets of which it says when they signed a success last."""
+    url: str = ""
+    """Where its webhooks go; of the default endpoint that is not in its record."""
 
     @classmethod
     def of(cls, record: Item) -> Stored:
@@ -63,6 +66,7 @@ class Stored:
             _instant(attributes, "breakerProbeUntil"),
             attributes.get("disabledReason") is not None,
             frozenset(_last_uses(attributes)),
+            str(attributes.get("url", "")),
         )
 
     def after(self, write: HealthUpdate) -> Stored:
@@ -123,6 +127,8 @@ class _Change:
         # What still comes in for an endpoint that is disabled changes nothing of its health.
         self._conditions = [f"{is_there(key[1])} AND attribute_not_exists(#disabledReason)"]
         self._values: dict[str, Any] = {}
+        if stored.url:  # another one has a health of its own
+            self._unchanged("url")
 
     def breaker(self, wanted: Wanted) -> None:
         self._unchanged("breakerOpenUntil")  # every opening has an instant of its own

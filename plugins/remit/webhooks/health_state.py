@@ -17,12 +17,14 @@ class HealthState:
 
     __slots__ = (
         "breaker", "failing_at", "failing_since", "gone", "key", "last_success", "offered",
-        "probe_until", "retry_at", "stored", "success_at", "used", "worn_out",
+        "probe_until", "retry_at", "stored", "success_at", "url", "used", "worn_out",
     )  # fmt: skip
 
     def __init__(self, key: EndpointKey, breaker: Breaker) -> None:
         self.key = key
         self.breaker = breaker
+        self.url = ""
+        """What it is the health of; empty: nobody has said."""
         self.stored = NOTHING
         self.failing_since: datetime | None = None
         self.last_success: datetime | None = None
@@ -35,6 +37,12 @@ class HealthState:
         """A write that is under way, or was handed out for it."""
         self.retry_at = self.failing_at = self.success_at = _LONG_AGO
         """When the next write may be made: any, that of failures, that of a success."""
+
+    def begin_anew(self, url: str, breaker: Breaker) -> None:
+        """Its webhooks go to another URL: what is known of the last one says nothing of it."""
+        self.url, self.breaker = url, breaker
+        self.failing_since = self.probe_until = None
+        self.gone = self.worn_out = False
 
     @property
     def shut(self) -> bool:

@@ -37,18 +37,20 @@ class Disable(Protocol):
     """Disables an endpoint, tells the merchant's other endpoints, and writes it down."""
 
     def __call__(
-        self, key: Pair, reason: str, actor: str, *, failing_since: str | None = None
+        self, key: Pair, reason: str, actor: str, *, url: str | None, failing_since: str | None
     ) -> None:
-        """Raises `ConditionFailed` if it is disabled already or not there any more, or, with
-        `failing_since`, if its record does not say just that."""
+        """Raises `ConditionFailed` if it is disabled already or not there any more, if `url` is not
+        its URL, or, with `failing_since`, if its record does not say just that."""
 
 
 @dataclass(slots=True)
 class HealthDisable:
-    """An endpoint that is to be disabled; `failing_since` as its record has it, if that is why."""
+    """An endpoint that is to be disabled for what was answered at `url`; `failing_since` as its
+    record has it, if that is why."""
 
     key: Pair
     reason: str
+    url: str
     failing_since: str | None = None
     begun: bool = field(default=False, compare=False)
 
@@ -123,7 +125,9 @@ class HealthWriter:
         key = write.key
         try:
             if isinstance(write, HealthDisable):
-                self._disable(key, write.reason, ACTOR, failing_since=write.failing_since)
+                self._disable(
+                    key, write.reason, ACTOR, url=write.url, failing_since=write.failing_since
+                )
                 return Answer(key, write, self._read(key), done=True)
             record = self._table.update(
                 key,

@@ -39,12 +39,17 @@ class Health(Protocol):
     """What a recorder tells of an endpoint."""
 
     def record(
-        self, key: EndpointKey, status: int | None, now: datetime, secret_ids: tuple[str, ...]
+        self,
+        key: EndpointKey,
+        url: str,
+        status: int | None,
+        now: datetime,
+        secret_ids: tuple[str, ...],
     ) -> None:
-        """An attempt ended with this HTTP status, or with none."""
+        """An attempt at this URL ended with this HTTP status, or with none."""
 
-    def gone(self, key: EndpointKey) -> None:
-        """The endpoint answered that it is gone for good."""
+    def gone(self, key: EndpointKey, url: str) -> None:
+        """The endpoint answered at this URL that it is gone for good."""
 
 
 @dataclass(slots=True)
@@ -173,9 +178,10 @@ class Recorder:
         )
         opened.next_attempt = decision.next_attempt
         if opened.ready.goes_to_its_endpoint:
-            self._health.record(known.key, outcome.status, now, known.secret_ids)
+            url = opened.ready.url
+            self._health.record(known.key, url, outcome.status, now, known.secret_ids)
             if action_for(outcome.status) is Action.DISABLE:
-                self._health.gone(known.key)
+                self._health.gone(known.key, url)
         _log(opened, outcome, decision)
         opened.keeps = self._keeps_until(opened, decision, now) and self.kept.reserve(known.key)
         move = moves.outcome(

@@ -104,6 +104,29 @@ def test_more_endpoints_than_a_transaction_holds_do_not_keep_one_from_being_disa
     assert "told of it: 97 others, not told for want of room in a transaction: 32" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["ep-1", "default"])
+def test_only_the_url_that_it_is_about_is_disabled(services: Services, name: str) -> None:
+    add_merchant(services, "https://example.com/hook")
+    add_endpoint(services, "ep-1", url="https://example.com/hook")
+    key = (MERCHANT, name)
+    with pytest.raises(ConditionFailed):
+        disable_and_tell(services, key, "it is gone", "remit", url="https://old.example.com/hook")
+    assert told(services) == {}
+    assert actions(services) == []
+    disable_and_tell(services, key, "it is gone", "remit", url="https://example.com/hook")
+    assert (services.tables.endpoints.get(key) or {})["disabledReason"] == "it is gone"
+
+
+def test_a_default_endpoint_without_a_url_is_not_disabled_for_the_one_that_it_had(
+    services: Services,
+) -> None:
+    add_merchant(services, "")
+    key = (MERCHANT, "default")
+    with pytest.raises(ConditionFailed):
+        disable_and_tell(services, key, "it is gone", "remit", url="https://example.com/hook")
+    assert services.tables.endpoints.get(key) is None
+
+
 def test_one_that_is_disabled_already_is_told_nobody_again(services: Services) -> None:
     add_endpoint(services, "ep-1", disabledReason="by hand")
     add_endpoint(services, "ep-2")

@@ -197,7 +197,7 @@ def test_health_is_left_alone_by_changes_and_rotations(
 ) -> None:
     endpoint = add_endpoint(store, rate=1)
     add_health(services, endpoint.id)
-    store.change(MERCHANT, endpoint.id, {"rate": 9, "url": f"{URL}/2"}, actor=ACTOR)
+    store.change(MERCHANT, endpoint.id, {"rate": 9, "description": "books"}, actor=ACTOR)
     store.rotate_secret(MERCHANT, endpoint.id, actor=ACTOR)
     store.disable(MERCHANT, endpoint.id, "why", actor=ACTOR)
     assert HEALTH.items() <= stored(services, endpoint.id).items()
@@ -348,6 +348,30 @@ def test_a_reason_that_cannot_be_shown_is_refused(
     with pytest.raises(InvalidRequest, match="reason: "):
         store.disable(MERCHANT, endpoint.id, reason, actor=ACTOR)
     assert store.get(MERCHANT, endpoint.id).enabled
+
+
+def test_an_endpoint_with_another_url_begins_anew(services: Services, store: EndpointStore) -> None:
+    endpoint = add_endpoint(store)
+    add_health(services, endpoint.id)
+    store.change(MERCHANT, endpoint.id, {"url": URL}, actor=ACTOR)
+    assert stored(services, endpoint.id).items() >= HEALTH.items(), "it is the same URL"
+    changed = store.change(MERCHANT, endpoint.id, {"url": f"{URL}/2"}, actor=ACTOR)
+    assert changed.health.breaker_open_until is None
+    assert changed.health.failing_since is None
+    assert stored(services, endpoint.id).keys() & HEALTH.keys() == {
+        "lastSuccessAt",
+        "secretsUsed",
+        "rateNext",
+    }
+
+
+def test_another_url_enables_nothing(services: Services, store: EndpointStore) -> None:
+    endpoint = add_endpoint(store)
+    add_health(services, endpoint.id)
+    store.disable(MERCHANT, endpoint.id, "by hand", actor=ACTOR)
+    changed = store.change(MERCHANT, endpoint.id, {"url": f"{URL}/2"}, actor=ACTOR)
+    assert changed.disabled_reason == "by hand"
+    assert stored(services, endpoint.id)["disabledReason"] == "by hand"
 
 
 def test_an_enabled_endpoint_begins_anew(services: Services, store: EndpointStore) -> None:

@@ -14,6 +14,7 @@ from remit.clock import format_instant
 from remit.errors import StoreUnavailable
 from remit.services import Services
 from remit.webhooks.disabling import disable_and_tell
+from remit.webhooks.endpoints import EndpointStore
 from remit.webhooks.health import GONE, Admit, Defer, HealthBook, Probe, Why
 from remit.webhooks.health_writer import HealthDisable, HealthUpdate, HealthWrite
 from tests.support.audit import entries_of
@@ -23,6 +24,8 @@ from tests.support.webhooks import SECRET, add_merchant
 MERCHANT = "merchant-1"
 KEY = (MERCHANT, "ep-1")
 DEFAULT = (MERCHANT, "default")
+URLS = {KEY: "https://ep-1.example.com/hook", DEFAULT: "https://example.com/hook"}
+ELSEWHERE = "https://elsewhere.example.com/hook"
 PERIOD = 30
 """Seconds that a breaker is open the first time."""
 
@@ -30,7 +33,7 @@ PERIOD = 30
 def book(services: Services, random: float = 0.0) -> HealthBook:
     """The health book of one more deliverer, which has read the endpoint's record."""
     made = HealthBook(services, lambda: random, disable=partial(disable_and_tell, services))
-    made.load(KEY, record(services))
+    made.load(KEY, record(services), "")
     return made
 
 
@@ -69,7 +72,7 @@ def write(books: HealthBook, now: datetime) -> list[HealthWrite]:
 
 def outcomes(one: HealthBook, clock: ManualClock, *statuses: int | None) -> list[HealthWrite]:
     for status in statuses:
-        one.record(KEY, status, clock(), ("s-1",))
+        one.record(KEY, URLS[KEY], status, clock(), ("s-1",))
     return write(one, clock())
 
 
@@ -95,7 +98,7 @@ def test_one_deliverer_opens_the_breaker_and_another_sees_it(
         "breakerOpens": 1,
     }
     assert isinstance(other.admission(KEY, clock()), Admit)
-    other.load(KEY, record(services))
+    other.load(KEY, record(services), "")
     assert other.admission(KEY, clock()) == one.admission(KEY, clock())
 
 
@@ -105,7 +108,7 @@ def test_what_waits_for_a_breaker_does_not_come_back_together(
     draws = iter([0.0, 0.0, 0.5, 0.99])
     one = HealthBook(services, draws.__next__, disable=partial(disable_and_tell, services))
     for _ in range(5):
-        one.record(KEY, 500, clock(), ())
+        one.record(KEY, URLS[KEY], 500, clock(), ())
     until = [one.admission(KEY, clock()).until - clock() for _ in range(3)]
     assert until == [timedelta(seconds=seconds) for seconds in (30, 33, 35.94)]
 
@@ -136,7 +139,7 @@ def test_a_probe_that_nobody_reports_of_is_another_ones_turn_when_its_time_is_ov
     outcomes(one, clock, *[None] * 5)
     clock.advance(PERIOD)
     assert one.try_probe(KEY)
-    other.load(KEY, record(services))
+    other.load(KEY, record(services), "")
     assert isinstance(other.admission(KEY, clock()), Defer)
     clock.advance(20)
     assert isinstance(other.admission(KEY, clock()), Probe)
@@ -148,7 +151,7 @@ def test_a_probe_that_succeeds_closes_the_breaker_for_everybody(
 ) -> None:
     one, other = book(services), book(services)
     outcomes(one, clock, *[None] * 5)
-    other.load(KEY, record(services))
+    other.load(KEY, record(services), "")
     clock.advance(PERIOD)
     assert isinstance(one.admission(KEY, clock()), Probe)
     assert one.try_probe(KEY)
@@ -182,7 +185,7 @@ def test_a_probe_that_fails_opens_it_for_twice_as_long_and_nobody_may_probe_mean
 ) -> None:
     one, other = book(services), book(services)
     outcomes(one, clock, *[None] * 5)
-    other.load(KEY, record(services))
+    other.load(KEY, record(services), "")
     clock.advance(PERIOD)
     assert isinstance(other.admission(KEY, clock()), Probe)
     assert one.try_probe(KEY)
@@ -199,7 +202,7 @@ def test_of_two_that_open_it_at_once_one_is_believed(
 ) -> None:
     one, other = book(services), book(services, random=0.5)
     outcomes(one, clock, None)
-    other.load(KEY, record(services))
+    other.load(KEY, record(services), "")
     outcomes(one, clock, *[None] * 4)
     assert len(outcomes(other, clock, *[None] * 5)) == 1
     assert health(services)["breakerOpenUntil"] == later(clock, PERIOD)
@@ -229,7 +232,7 @@ def test_an_endpoint_that_fails_every_other_time_is_not_written_every_time(
             writes += outcomes(books[number % 2], clock, status)
         if number % 50 == 0:
             for one in books:
-                one.load(KEY, record(services))
+                one.load(KEY, record(services), "")
     assert len(writes) <= 8
     assert "failingSince" not in health(services)
 
@@ -243,7 +246,7 @@ def test_several_deliverers_together_write_a_success_about_once_a_minute(
         for one in books:
             writes += outcomes(one, clock, 200)
             if second % 10 == 0:
-                one.load(KEY, record(services))
+                one.load(KEY, record(services), "")
     assert len(writes) <= 4 * 3
 
 
@@ -260,7 +263,7 @@ def test_failures_begin_with_the_first_of_any_deliverer_and_end_with_a_success_o
     assert len(outcomes(other, clock, 200)) == 1
     assert "failingSince" not in health(services)
     assert health(services)["lastSuccessAt"] == later(clock, 0)
-    one.load(KEY, record(services))
+    one.load(KEY, record(services), "")
     assert write(one, clock()) == []
 
 
@@ -269,8 +272,8 @@ def test_a_success_before_the_first_failure_of_another_ends_nothing(
 ) -> None:
     one, other = book(services), book(services)
     outcomes(one, clock, 500)
-    other.load(KEY, record(services))
-    other.record(KEY, 200, clock(), ())  # at the same instant: not after it
+    other.load(KEY, record(services), "")
+    other.record(KEY, URLS[KEY], 200, clock(), ())  # at the same instant: not after it
     clock.advance(1)
     services.tables.endpoints.update(
         KEY, set={"failingSince": later(clock, 0)}, condition="attribute_exists(#url)"
@@ -283,7 +286,7 @@ def test_the_last_success_is_the_latest_of_all_deliverers(
     services: Services, clock: ManualClock
 ) -> None:
     one, other = book(services), book(services)
-    one.record(KEY, 200, clock(), ("s-1",))
+    one.record(KEY, URLS[KEY], 200, clock(), ("s-1",))
     clock.advance(1)
     outcomes(other, clock, 200)
     assert len(write(one, clock())) == 1
@@ -298,11 +301,11 @@ def test_the_first_success_of_a_secret_is_written_at_once(
     one = book(services)
     outcomes(one, clock, 200)
     clock.advance(5)
-    one.record(KEY, 200, clock(), ("s-1", "s-2"))
+    one.record(KEY, URLS[KEY], 200, clock(), ("s-1", "s-2"))
     assert len(write(one, clock())) == 1
     assert health(services)["secretsUsed"] == {"s-1": later(clock, 0), "s-2": later(clock, 0)}
     clock.advance(5)
-    one.record(KEY, 200, clock(), ("s-1", "s-2"))
+    one.record(KEY, URLS[KEY], 200, clock(), ("s-1", "s-2"))
     assert write(one, clock()) == []
 
 
@@ -310,7 +313,7 @@ def test_the_first_success_of_a_secret_is_kept_beside_a_later_one_of_another(
     services: Services, clock: ManualClock
 ) -> None:
     one, other = book(services), book(services)
-    one.record(KEY, 200, clock(), ("s-2",))
+    one.record(KEY, URLS[KEY], 200, clock(), ("s-2",))
     clock.advance(1)
     outcomes(other, clock, 200)
     assert len(write(one, clock())) == 1  # it finds the other's
@@ -328,8 +331,8 @@ def test_the_first_success_of_a_secret_is_kept_beside_a_later_one_of_another(
 def test_a_disabled_endpoint_is_not_probed(services: Services, clock: ManualClock) -> None:
     one, other = book(services), book(services)
     outcomes(one, clock, *[None] * 5)
-    other.load(KEY, record(services))
-    one.gone(KEY)
+    other.load(KEY, record(services), "")
+    one.gone(KEY, URLS[KEY])
     write(one, clock())
     clock.advance(PERIOD)
     assert isinstance(other.admission(KEY, clock()), Probe)
@@ -342,7 +345,7 @@ def test_a_default_endpoint_without_a_record_gets_one(
 ) -> None:
     one = book(services)
     for _ in range(5):
-        one.record(DEFAULT, None, clock(), ())
+        one.record(DEFAULT, URLS[DEFAULT], None, clock(), ())
     write(one, clock())
     assert health(services, DEFAULT)["breakerOpens"] == 1
     clock.advance(PERIOD)
@@ -356,14 +359,14 @@ def test_a_deleted_endpoint_does_not_come_back(
 ) -> None:
     one = book(services)
     for _ in range(5):
-        one.record(KEY, None, clock(), ())
+        one.record(KEY, URLS[KEY], None, clock(), ())
     services.tables.endpoints.client.delete_item(
         TableName=services.tables.endpoints.name,
         Key=services.tables.endpoints.key_values(KEY),
     )
     outcomes(one, clock, status)
     if status == 410:
-        one.gone(KEY)
+        one.gone(KEY, URLS[KEY])
         write(one, clock())
     assert services.tables.endpoints.get(KEY) is None
     clock.advance(60)
@@ -396,7 +399,7 @@ def worn_out(services: Services, clock: ManualClock, since: datetime) -> HealthB
         KEY, set={"failingSince": format_instant(since)}, condition="attribute_exists(#url)"
     )
     one = book(services)
-    one.record(KEY, 500, clock(), ())
+    one.record(KEY, URLS[KEY], 500, clock(), ())
     return one
 
 
@@ -465,10 +468,11 @@ def test_an_old_failure_alone_disables_nothing(services: Services, clock: Manual
 def test_one_that_is_gone_is_disabled_at_once_and_until_then_gets_nothing(
     services: Services, clock: ManualClock, key: tuple[str, str]
 ) -> None:
+    add_merchant(services, URLS[DEFAULT], MERCHANT)
     one = book(services)
-    one.record(key, 410, clock(), ())
-    one.gone(key)
-    one.gone(key)
+    one.record(key, URLS[key], 410, clock(), ())
+    one.gone(key, URLS[key])
+    one.gone(key, URLS[key])
     admission = one.admission(key, clock())
     assert isinstance(admission, Defer)
     assert admission.why is Why.DISABLED
@@ -480,9 +484,83 @@ def test_one_that_is_gone_is_disabled_at_once_and_until_then_gets_nothing(
     before = health(services, key)
     clock.advance(60)
     for status in (200, *[500] * 5):
-        one.record(key, status, clock(), ())
+        one.record(key, URLS[key], status, clock(), ())
     assert write(one, clock()) == []
     assert health(services, key) == before
+
+
+def move(services: Services, key: tuple[str, str] = KEY) -> None:
+    """An operator, or the platform, sets another URL."""
+    if key == DEFAULT:
+        add_merchant(services, ELSEWHERE, MERCHANT)
+        return
+    store = EndpointStore(services, services.vault, lambda _: None)
+    store.change(*key, {"url": ELSEWHERE}, actor="ada")
+
+
+@pytest.mark.parametrize("key", [KEY, DEFAULT])
+def test_a_url_is_not_disabled_for_what_the_last_one_answered(
+    services: Services, clock: ManualClock, key: tuple[str, str]
+) -> None:
+    add_merchant(services, URLS[DEFAULT], MERCHANT)
+    one = book(services)
+    move(services, key)
+    one.record(key, URLS[key], 410, clock(), ())
+    one.gone(key, URLS[key])
+    assert any(isinstance(each, HealthDisable) for each in write(one, clock()))
+    assert "disabledReason" not in record(services, key)
+    assert [e.action for e in entries_of(services, MERCHANT) if "disabled" in e.action] == []
+    assert isinstance(one.admission(key, clock()), Admit)
+    one.load(key, record(services, key), ELSEWHERE)
+    one.record(key, URLS[key], 410, clock(), ())  # a request that began before
+    one.gone(key, URLS[key])
+    assert isinstance(one.admission(key, clock()), Admit)
+    one.gone(key, ELSEWHERE)
+    clock.advance(5)
+    write(one, clock())
+    assert record(services, key)["disabledReason"] == GONE
+
+
+def test_a_url_is_not_disabled_for_the_long_time_that_the_last_one_failed(
+    services: Services, clock: ManualClock
+) -> None:
+    one = worn_out(services, clock, clock() - timedelta(days=6))
+    services.tables.endpoints.update(
+        KEY, set={"url": ELSEWHERE}, condition="attribute_exists(#url)"
+    )
+    assert any(isinstance(each, HealthDisable) for each in write(one, clock()))
+    assert "disabledReason" not in record(services)
+
+
+def test_who_still_asks_the_last_url_writes_nothing_of_it_to_the_next_one(
+    services: Services, clock: ManualClock
+) -> None:
+    one = book(services)
+    move(services)
+    outcomes(one, clock, *[500] * 5)
+    assert health(services) == {}
+    assert isinstance(one.admission(KEY, clock()), Admit)
+    clock.advance(5)
+    assert outcomes(one, clock, 500, 200) == []  # they are of the last one, too
+    assert health(services) == {}
+
+
+@pytest.mark.parametrize("key", [KEY, DEFAULT])
+def test_an_endpoint_that_has_moved_begins_anew(
+    services: Services, clock: ManualClock, key: tuple[str, str]
+) -> None:
+    add_merchant(services, URLS[DEFAULT], MERCHANT)
+    one = book(services)
+    one.load(key, record(services, key), URLS[key])
+    for _ in range(5):
+        one.record(key, URLS[key], 500, clock(), ())
+    write(one, clock())
+    assert isinstance(one.admission(key, clock()), Defer)
+    move(services, key)
+    one.load(key, record(services, key), ELSEWHERE)
+    assert isinstance(one.admission(key, clock()), Admit)
+    write(one, clock())
+    assert health(services, key) == {}
 
 
 def test_one_that_was_enabled_again_is_sent_to_again(
@@ -490,11 +568,11 @@ def test_one_that_was_enabled_again_is_sent_to_again(
 ) -> None:
     one = book(services)
     outcomes(one, clock, *[500] * 5)
-    one.gone(KEY)
+    one.gone(KEY, URLS[KEY])
     write(one, clock())
     removed = ["disabledReason", "failingSince", "breakerOpenUntil", "breakerOpens"]
     services.tables.endpoints.update(KEY, remove=removed, condition="attribute_exists(#url)")
-    one.load(KEY, record(services))
+    one.load(KEY, record(services), "")
     assert isinstance(one.admission(KEY, clock()), Admit)
     assert write(one, clock()) == []
 
@@ -518,7 +596,7 @@ def test_what_the_store_did_not_take_is_written_later(
 ) -> None:
     one, table = book(services), services.tables.endpoints
     for _ in range(5):
-        one.record(KEY, None, clock(), ())
+        one.record(KEY, URLS[KEY], None, clock(), ())
     table.client, since = Failing(table.client, 1), later(clock, 0)
     assert len(write(one, clock())) == 1
     assert health(services) == {}
@@ -548,7 +626,7 @@ def test_a_write_that_was_handed_out_and_not_begun_is_handed_out_again(
     services: Services, clock: ManualClock
 ) -> None:
     one = book(services)
-    one.record(KEY, None, clock(), ())
+    one.record(KEY, URLS[KEY], None, clock(), ())
     (first,) = one.writes(clock())
     (again,) = one.writes(clock())
     assert again is first
@@ -566,12 +644,12 @@ def test_what_happens_during_a_write_is_kept_and_written_after_it(
     outcomes(one, clock, *[None] * 5)
     clock.advance(PERIOD)
     assert one.try_probe(KEY)
-    one.record(KEY, 200, clock(), ())
+    one.record(KEY, URLS[KEY], 200, clock(), ())
     (closed,) = one.writes(clock())
     one.apply(closed)
     for _ in range(5):  # before the loop knows what came of it
-        one.record(KEY, 500, clock(), ())
-    one.load(KEY, record(services))
+        one.record(KEY, URLS[KEY], 500, clock(), ())
+    one.load(KEY, record(services), "")
     assert len(write(one, clock())) == 1
     assert health(services)["breakerOpenUntil"] == later(clock, PERIOD)
     assert one.admission(KEY, clock()) == Defer(clock() + timedelta(seconds=PERIOD), Why.OPEN)
@@ -582,7 +660,7 @@ def test_who_does_not_know_that_it_was_disabled_changes_nothing_of_its_health(
     services: Services, clock: ManualClock, status: int
 ) -> None:
     one, other = book(services), book(services)
-    one.gone(KEY)
+    one.gone(KEY, URLS[KEY])
     write(one, clock())
     before = health(services)
     assert len(outcomes(other, clock, status)) == 1
@@ -631,9 +709,9 @@ def test_what_is_known_of_very_many_endpoints_is_bounded(
     monkeypatch.setattr("remit.webhooks.health._MOST_KNOWN", 100)
     one = HealthBook(services, lambda: 0.0, disable=partial(disable_and_tell, services))
     for _ in range(5):
-        one.record(KEY, None, clock(), ())
+        one.record(KEY, URLS[KEY], None, clock(), ())
     for number in range(1_000):
-        one.load((MERCHANT, f"other-{number}"), {})
+        one.load((MERCHANT, f"other-{number}"), {}, "")
     assert len(one._known) <= 101
     assert isinstance(one.admission(KEY, clock()), Defer)
 

@@ -53,10 +53,10 @@ class Health:
     """What the book of health was told."""
 
     def __init__(self) -> None:
-        self.loaded: list[tuple[EndpointKey, dict[str, Any]]] = []
+        self.loaded: list[tuple[EndpointKey, dict[str, Any], str]] = []
 
-    def load(self, key: EndpointKey, record: dict[str, Any]) -> None:
-        self.loaded.append((key, record))
+    def load(self, key: EndpointKey, record: dict[str, Any], url: str) -> None:
+        self.loaded.append((key, record, url))
 
 
 class Vault:
@@ -155,11 +155,23 @@ async def test_making_room_forgets_none_of_those_that_are_wanted_now(
 async def test_the_book_of_health_is_told_what_was_read(
     directory: Directory, records: Records, health: Health
 ) -> None:
-    records.add(breakerOpens=2)
+    records.add(breakerOpens=2, url="https://ep-1.example.com/")
     await directory.load([KEY, DEFAULT])
-    assert dict(health.loaded) == {KEY: records.stored[KEY], DEFAULT: {}}  # type: ignore[arg-type]
+    told = {key: (record, url) for key, record, url in health.loaded}
+    assert told == {
+        KEY: (records.stored[KEY], "https://ep-1.example.com/"),
+        DEFAULT: ({}, "http://127.0.0.1:1/"),
+    }
     await directory.load([KEY, DEFAULT])
     assert len(health.loaded) == 2
+
+
+async def test_the_book_of_health_is_told_of_no_url_where_there_is_none(
+    directory: Directory, records: Records, health: Health
+) -> None:
+    del records.merchant["webhookURL"]
+    await directory.load([KEY, DEFAULT])
+    assert {key: url for key, _, url in health.loaded} == {KEY: "", DEFAULT: ""}
 
 
 async def test_only_live_secrets_sign_and_are_told(
