@@ -103,8 +103,9 @@ def test_deliverers_that_share_the_shards_deliver_each_webhook_once(
 ) -> None:
     """Four merchants with two endpoints each: eight webhooks of four events."""
     for number in range(4):
-        deployment.add_merchant(f"m{number}")
-        deployment.add_endpoint(f"m{number}", "ep-a", f"m{number}-a?delay=0.01")
+        # So slow that the first deliverer has not ended when the last one has started.
+        deployment.add_merchant(f"m{number}", f"m{number}?delay=0.1")
+        deployment.add_endpoint(f"m{number}", "ep-a", f"m{number}-a?delay=0.1")
         deployment.publish(f"m{number}", events)
     with ExitStack() as running:
         processes = [
