@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remit.clock import Clock, format_instant
 from remit.webhooks import moves
@@ -19,6 +19,7 @@ from remit.webhooks.results import Result
 _UNPROVEN_SHARE = 0.5
 _FIRST_PLACES_SHARE = 0.9
 _ENOUGH_PARKED = 200
+_LOOK_EVERY = timedelta(seconds=0.5)  # for what is overdue
 _MOST_SETTLED = 10_000  # ids that are not looked at again: a megabyte
 _MOST_PARKED = 10_000
 _PARKED_CHARACTERS = 4096  # of a payload in a record: what is parked takes up to 40 megabytes
@@ -48,6 +49,7 @@ class Admission:
         self._chunk = chunk
         self._clock = clock
         self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
+        self._look_at = clock()
         self._parked: set[str] = set()
         self._settled: dict[str, None] = {}
 
@@ -136,9 +138,14 @@ class Admission:
         return until is None
 
     def overdue(self) -> list[Move]:
-        """What is parked with a lane that has become slower than it was: it has no place after
-        all."""
+        """What is parked with a lane that has become slower than it was: it has no place after all.
+
+        Looked for now and then, so that it is put off many together: whoever asks waits for that.
+        """
         now, done = self._clock(), list[Move]()
+        if now < self._look_at:
+            return done
+        self._look_at = now + _LOOK_EVERY
         for lane in self._parking.values():
             for ready in lane.overdue(now):
                 self._parked.discard(ready.webhook.id)

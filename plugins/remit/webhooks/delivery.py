@@ -216,8 +216,9 @@ class _Try:
                 or self._admission.expects()
             ):
                 return
+            wait = self._feed.wait_seconds() or _STOP_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recorder.changed.wait(), _STOP_SECONDS)
+                await asyncio.wait_for(self._recorder.changed.wait(), min(wait, _STOP_SECONDS))
 
     async def _once(self) -> bool:
         """One batch of whatever is first in line; False: there is nothing to do just now."""
@@ -237,10 +238,9 @@ class _Try:
         elif self._admission.enough_is_parked():
             return False
         else:
-            entries = await self._feed.take(room)
-            news = [entry for entry in entries if self._admission.is_news(entry["id"])]
+            news = await self._feed.take(room, self._admission.is_news)
             if not news:
-                return bool(entries)
+                return self._feed.wait_seconds() <= 0
             prepared = await self._preparer.due(news)
         ready = [each for each in prepared.ready if self._admission.admits(each, prepared.moves)]
         await self._begin(ready, prepared.moves)

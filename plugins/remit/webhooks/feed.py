@@ -14,7 +14,7 @@ from remit.webhooks.reader import Reader
 
 PAGE = 100  # entries of one shard at a time
 _AFTER_WORK_SECONDS = 0.05
-_TIMES_AS_LONG = 4  # as the first pages of a pass took, between it and the next one
+_TIMES_AS_LONG = 2  # as the first pages of a pass took, between it and the next one
 _AFTER_LEAVING_SECONDS = 0.5
 _AFTER_NOTHING_SECONDS = 1.0
 
@@ -46,15 +46,29 @@ class Feed:
         self.passes = 0
         """The number of the pass under way, or of the last one."""
 
-    async def take(self, limit: int) -> list[Item]:
-        """Up to so many entries of the index; none while the next pass is not due yet.
+    async def take(self, limit: int, is_news: Callable[[str], bool]) -> list[Item]:
+        """Up to so many entries of the index that are news; none while the next pass is not due.
+
+        What waits in a lane, for one, is still in the index and found by every pass: what is news
+        must not come in dribs and drabs because of it.
 
         Raises:
             StoreUnavailable: the index could not be read.
         """
         if not self._items:
             await self._refill()
-        return [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+        taken: list[Item] = []
+        while self._items and len(taken) < limit:
+            entry = self._items.popleft()
+            if is_news(entry["id"]):
+                taken.append(entry)
+        return taken
+
+    def wait_seconds(self) -> float:
+        """How long until there is something to take, or to look for; 0: now."""
+        if self._items or self._next:
+            return 0.0
+        return max(0.0, self._next_pass_at - self._monotonic())
 
     def leave(self) -> None:
         """Something that was taken is left as it is: it will be there in the next pass, which need

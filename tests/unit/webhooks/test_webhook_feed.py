@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -67,8 +67,8 @@ def feed_of(index: Index, monotonic: Monotonic, shards: range = range(3), **part
     return Feed(index, shards, monotonic=monotonic, **parts)  # type: ignore[arg-type]
 
 
-async def taken(feed: Feed, limit: int = 100) -> list[str]:
-    return [entry["id"] for entry in await feed.take(limit)]
+async def taken(feed: Feed, limit: int = 100, old: Collection[str] = ()) -> list[str]:
+    return [entry["id"] for entry in await feed.take(limit, lambda key: key not in old)]
 
 
 async def test_a_pass_goes_through_all_shards_to_their_end(
@@ -92,6 +92,29 @@ async def test_no_more_are_taken_than_there_is_room_for(index: Index, monotonic:
     assert index.shards_asked() == [0, 1, 2]
 
 
+async def test_what_is_news_comes_together_however_much_is_not(
+    index: Index, monotonic: Monotonic
+) -> None:
+    index.shards = {0: ["a1", "a2"], 1: ["b1", "b2"], 2: ["c1", "c2"]}
+    feed = feed_of(index, monotonic)
+    assert await taken(feed, 2, old={"a1", "b1", "b2"}) == ["a2", "c1"]
+    assert await taken(feed, 2, old={"a1", "b1", "b2"}) == ["c2"]
+
+
+async def test_how_long_there_is_nothing_to_look_for(index: Index, monotonic: Monotonic) -> None:
+    index.shards = {0: ["a1", "a2", "a3"]}
+    feed = feed_of(index, monotonic)
+    assert feed.wait_seconds() == 0
+    await taken(feed, 1)
+    assert feed.wait_seconds() == 0, "one more is there"
+    await taken(feed)
+    assert feed.wait_seconds() == 0, "there is another page"
+    await taken(feed)
+    assert feed.wait_seconds() == pytest.approx(0.05)
+    monotonic.pass_by(1)
+    assert feed.wait_seconds() == 0
+
+
 async def test_after_a_pass_that_found_something_the_next_one_begins_soon(
     index: Index, monotonic: Monotonic
 ) -> None:
@@ -104,7 +127,7 @@ async def test_after_a_pass_that_found_something_the_next_one_begins_soon(
     assert feed.passes == 2
 
 
-@pytest.mark.parametrize(("took", "wait"), [(0.01, 0.05), (0.1, 0.4), (3, 1)])
+@pytest.mark.parametrize(("took", "wait"), [(0.01, 0.05), (0.1, 0.2), (3, 1)])
 async def test_a_slow_store_is_asked_again_later_but_after_a_second_at_the_most(
     index: Index, monotonic: Monotonic, took: float, wait: float
 ) -> None:
