@@ -18,7 +18,7 @@ KILLS = 50
 """Kills that have to meet a deliverer with webhooks in flight."""
 
 AT_MOST = 2 * KILLS
-LIFE_SECONDS = (0.3, 1.0)
+LIFE_SECONDS = (0.05, 0.6)
 """The shortest and the longest life of a deliverer, from its beginning on."""
 
 MERCHANTS = 6
