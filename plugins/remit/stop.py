@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
@@ -9,12 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 
 from remit.errors import Interrupted
 
 CHECK_SECONDS = 0.5
 """How often whoever waits looks whether to go on: a lost claim, a cancel and a stop are noticed
 within this, wherever the work is."""
+
+LOOK_SECONDS = 0.05
+"""How often an event loop looks at a `Stop`: a signal handler sets it, and cannot wake the loop."""
 
 
 class Stop:
@@ -54,6 +59,12 @@ class Stop:
         """Raise `Interrupted` if the stop was requested and the grace period is over."""
         if self._monotonic() >= self._deadline:
             raise Interrupted("asked to stop, and the grace period is over")
+
+
+async def done_or_stopped(work: asyncio.Task[Any], stop: Stop) -> None:
+    """Wait until a task is done or the stop is requested."""
+    while not (work.done() or stop.requested):
+        await asyncio.wait({work}, timeout=LOOK_SECONDS)
 
 
 @contextmanager

@@ -48,15 +48,16 @@ def transact(client: Any, actions: Sequence[Mapping[str, Any]]) -> None:
             except ClientError as error:
                 if error.response["Error"]["Code"] != "TransactionCanceledException":
                     raise
-                reasons = _reasons(error)
+                reasons = reasons_of(error.response)
                 if left and set(reasons) - {None} == {"TransactionConflict"}:
                     continue
                 raise _canceled(reasons) from error
             return
 
 
-def _reasons(error: ClientError) -> list[str | None]:
-    codes = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+def reasons_of(answer: Mapping[str, Any]) -> list[str | None]:
+    """One code per action of a canceled transaction, None for innocent ones."""
+    codes = [reason.get("Code") for reason in answer.get("CancellationReasons", ())]
     return [None if code in {None, "None"} else str(code) for code in codes]
 
 

@@ -27,9 +27,10 @@ from yarl import URL
 
 from remit.aws.session import TRANSIENT_CODES, Aws, store_errors
 from remit.aws.signature import RequestSigner
-from remit.aws.transactions import TRANSIENT_REASONS
+from remit.aws.transactions import TRANSIENT_REASONS, reasons_of
 from remit.clock import Clock, system_clock
 from remit.connections import PROTOCOL_ERRORS, Connections, Route
+from remit.deadlines import Deadlines
 from remit.errors import (
     ConditionFailed,
     ConfigurationError,
@@ -85,6 +86,7 @@ class Wire:
         # As botocore's own clients have it.
         proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
         self._proxy = None if proxy is None else URL(proxy)
+        self._deadlines = Deadlines(_TIMEOUT_SECONDS)
         self._signer: RequestSigner | None = None
         self._signer_until = 0.0
 
@@ -137,8 +139,7 @@ class Wire:
         """
         request = {"TransactItems": actions, "ClientRequestToken": secrets.token_hex(16)}
         answer = await self._answer("TransactWriteItems", _encode(request), patience)
-        reasons = answer.get("CancellationReasons")
-        return None if reasons is None else [_reason(each) for each in reasons]
+        return reasons_of(answer) if "CancellationReasons" in answer else None
 
     async def _answer(self, operation: str, body: bytes, patience: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -158,10 +159,9 @@ class Wire:
         signer = await self._current_signer()
         headers = signer.headers(f"DynamoDB_20120810.{operation}", body, self._clock())
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
-                response = await self._connections.post(
-                    self._route, headers, body, limit=_MOST_BYTES
-                )
+            response = await self._deadlines.run(
+                self._connections.post(self._route, headers, body, limit=_MOST_BYTES)
+            )
         except (aiohttp.ClientError, *PROTOCOL_ERRORS, TimeoutError, OSError) as error:
             raise StoreUnavailable(f"could not reach DynamoDB: {error!r}") from error
         content = response.content
@@ -190,7 +190,7 @@ def _failed(status: int, answer: Mapping[str, Any]) -> dict[str, Any]:
     code = str(answer.get("__type", "")).rpartition("#")[2]
     message = answer.get("message") or answer.get("Message") or ""
     if code == "TransactionCanceledException":
-        reasons = [_reason(each) for each in answer.get("CancellationReasons", ())]
+        reasons = reasons_of(answer)
         if reasons and {reason for reason in reasons if reason} <= _PASSING:
             raise StoreUnavailable(f"DynamoDB canceled a transaction: {set(reasons)}")
         return dict(answer)
@@ -202,11 +202,6 @@ def _failed(status: int, answer: Mapping[str, Any]) -> dict[str, Any]:
     if code == "ValidationException":
         raise RecordRefused(said)
     raise WireRefused(said)
-
-
-def _reason(reason: Mapping[str, Any]) -> str | None:
-    code = reason.get("Code")
-    return None if code in {None, "None"} else str(code)
 
 
 _PASSING = TRANSIENT_REASONS - {"TransactionConflict"}

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from remit.clock import Clock, epoch_seconds
 from remit.settings import Settings
-from remit.stop import Stop
+from remit.stop import Stop, done_or_stopped
 from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.lanes import Lane, Tally
 from remit.webhooks.prepare import Ready
@@ -19,8 +19,6 @@ from remit.webhooks.sender import Outcome, Request
 from remit.webhooks.workers import Workers
 
 log = logging.getLogger(__name__)
-
-_STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
 
 
 class Post(Protocol):
@@ -93,8 +91,7 @@ class Courier:
         """Wait until everything has its outcome. Once it is asked to stop, what waits for its turn
         is given back at once, and what is in flight at the end of the grace period."""
         finishing = asyncio.create_task(self._workers.finish(self._stop.left))
-        while not (finishing.done() or self._stop.requested):
-            await asyncio.wait({finishing}, timeout=_STOP_SECONDS)
+        await done_or_stopped(finishing, self._stop)
         if self._stop.requested:
             waiting = [one for lane in self._lanes.values() for one in lane.take_waiting()]
             await self._recorder.put_back([*waiting, *self._workers.take_waiting()])
@@ -104,8 +101,7 @@ class Courier:
     async def _send(self, opened: Open) -> None:
         """One attempt, from its lane."""
         now, lane = self._clock(), self.lane(opened.ready)
-        late = now >= opened.ready.webhook.deliver_before  # whoever finds it due again ends it
-        if self._stop.requested or late or self._lease_too_short(opened, now):
+        if self._is_over(opened, now) or self._lease_too_short(opened, now):
             lane.done(now, answered=False)
             await self._recorder.put_back([opened])
             return
@@ -117,7 +113,7 @@ class Courier:
         if (moment := opened.ready.not_before) is not None and moment > now:
             await asyncio.sleep((moment - now).total_seconds())
             now = self._clock()
-            if self._stop.requested or now >= opened.ready.webhook.deliver_before:
+            if self._is_over(opened, now):
                 lane.done(now, answered=False)
                 await self._recorder.put_back([opened])
                 return
@@ -126,6 +122,10 @@ class Courier:
         now = self._clock()
         lane.done(now, answered=outcome.status is not None)
         self._recorder.settle(opened, outcome, now)
+
+    def _is_over(self, opened: Open, now: datetime) -> bool:
+        """Asked to stop, or past its deadline; in the end whoever finds it due again ends it."""
+        return self._stop.requested or now >= opened.ready.webhook.deliver_before
 
     def _shut_until(self, ready: Ready, now: datetime) -> datetime | None:
         """Whether its endpoint has been found to fail since it was claimed."""

@@ -23,7 +23,7 @@ from remit.errors import StoreUnavailable
 from remit.garbage import rarely_collected
 from remit.queue import SHARDS, new_token
 from remit.services import Services
-from remit.stop import Stop
+from remit.stop import LOOK_SECONDS, Stop, done_or_stopped
 from remit.webhooks import moves
 from remit.webhooks.admission import Admission
 from remit.webhooks.chunk import Chunk
@@ -55,7 +55,6 @@ answered have half of the places: of the default 500, with the largest payloads,
 """
 
 _BATCH = 100  # webhooks that are read and claimed together
-_STOP_SECONDS = 0.05  # a Stop is set by a signal handler, which cannot wake an event loop
 _HEALTH_SECONDS = 1.0
 _THREADS = 64
 
@@ -132,10 +131,11 @@ async def _deliver(  # noqa: PLR0917 - where the parts are put together
             writer=writer,
             courier=courier,
             recorder=recorder,
+            retries=Retries(chunk.held, recorder.kept),
             health=health,
             pacing=Pacing(RateLimits(tables.endpoints), settings, clock),
         )
-        return await attempt.run(chunk)
+        return await attempt.run()
 
 
 class _Try:
@@ -151,6 +151,7 @@ class _Try:
         writer: Writer,
         courier: Courier,
         recorder: Recorder,
+        retries: Retries,
         health: HealthBook,
         pacing: Pacing,
     ) -> None:
@@ -164,7 +165,7 @@ class _Try:
         self._recorder = recorder
         self._health = health
         self._pacing = pacing
-        self._retries = Retries((), recorder.kept)
+        self._retries = retries
         self._admission = Admission(
             courier,
             recorder,
@@ -174,14 +175,12 @@ class _Try:
             clock=services.clock,
         )
 
-    async def run(self, chunk: Chunk) -> Report:
+    async def run(self) -> Report:
         """Everything, from what an earlier try kept to what the next one shall go on with."""
-        self._retries = Retries(chunk.held, self._recorder.kept)
         working = asyncio.create_task(self._work())
         keeping = asyncio.create_task(self._keep_health())
         try:
-            while not working.done() and not self._stop.requested:
-                await asyncio.wait({working}, timeout=_STOP_SECONDS)
+            await done_or_stopped(working, self._stop)
             # A store that does not answer must not take all of the grace period.
             if self._stop.requested:
                 await asyncio.wait({working}, timeout=self._stop.left() / 2)
@@ -216,9 +215,9 @@ class _Try:
                 or self._admission.expects()
             ):
                 return
-            wait = self._feed.wait_seconds() or _STOP_SECONDS
+            wait = self._feed.wait_seconds() or LOOK_SECONDS
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._recorder.changed.wait(), min(wait, _STOP_SECONDS))
+                await asyncio.wait_for(self._recorder.changed.wait(), min(wait, LOOK_SECONDS))
 
     async def _once(self) -> bool:
         """One batch of whatever is first in line; False: there is nothing to do just now."""
@@ -288,11 +287,11 @@ class _Try:
         granted = await asyncio.gather(
             *(asyncio.to_thread(self._health.try_probe, key) for key in probes)
         )
-        sent = [each for each, may in zip(probes.values(), granted, strict=True) if may]
+        sent = {each.webhook.id for each, may in zip(probes.values(), granted, strict=True) if may}
         until = self._clock() + self._settings.webhook_timeout
         allowed = []
         for each in ready:
-            if not each.probes or any(each is probe for probe in sent):
+            if not each.probes or each.webhook.id in sent:
                 allowed.append(each)
             else:
                 done.append(moves.defer(each.seen, each.webhook, until))

@@ -183,9 +183,8 @@ def broken_off(
     webhook: Webhook, token: str, attempt: Attempt, due_at: datetime, retention: timedelta
 ) -> Move:
     """Give a webhook back whose attempt was broken off: it may have arrived, so it counts."""
-    record = _attempt_record(webhook, attempt, format_instant(attempt.at), retention)
     move = put_back(webhook.id, token, due_at)
-    move.attempt = record | {"nextAttempt": format_instant(due_at)}
+    move.attempt = _attempt_record(webhook, attempt, format_instant(attempt.at), retention)
     return move
 
 

@@ -154,7 +154,7 @@ class Recorder:
             return moves.put_back(webhook.id, token, due_at, attempts=opened.attempt - 1)
         now = self._clock()
         outcome = Outcome(now - opened.began_at, error=BROKEN_OFF)
-        attempt = Attempt(opened.attempt, outcome, Decision(webhook.status), now)
+        attempt = Attempt(opened.attempt, outcome, Decision(webhook.status, due_at), now)
         return moves.broken_off(webhook, token, attempt, due_at, self._times.retention)
 
     async def finish(self) -> None:
