@@ -9,26 +9,15 @@ from typing import Any, ClassVar
 import pytest
 
 from remit.webhooks.admission import Admission
-from remit.webhooks.backoff import RetrySchedule
-from remit.webhooks.directory import Known
-from remit.webhooks.endpoint import Endpoint, EndpointKey
+from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.health import ADMIT, Admit
 from remit.webhooks.lanes import FIRST_ROOM, Lane, Tally
-from remit.webhooks.moves import Seen
-from remit.webhooks.policy import Status
 from remit.webhooks.prepare import Ready
-from remit.webhooks.record import Webhook
 from tests.support.clock import ManualClock
+from tests.support.ready import ready_webhook
 
 CHUNK = 100
-KNOWN = Known(
-    ("m-1", "ep-1"),
-    Endpoint("ep-1", "m-1", "https://example.com/", ()),
-    (),
-    RetrySchedule(),
-    RetrySchedule(),
-    (),
-)
+HOUR = timedelta(hours=1)
 
 
 class Couriers:
@@ -80,22 +69,6 @@ def admission(clock: ManualClock, feed: Feeds) -> Admission:
     return Admission(*parts, feed=looked_at, chunk=CHUNK, clock=clock)
 
 
-def ready(clock: ManualClock, number: int, payload: str | None = None) -> Ready:
-    webhook = Webhook(
-        id=f"wh-{number}",
-        merchant_id="m-1",
-        endpoint_id="ep-1",
-        event_type="payment.succeeded",
-        url=KNOWN.endpoint.url,
-        status=Status.PENDING,
-        attempts=0,
-        deliver_before=clock() + timedelta(hours=1),
-        event_id="ev-1" if payload is None else None,
-        payload=payload,
-    )
-    return Ready(Seen(webhook.id, "2026-01-01T00:00:00.000000Z", "pending", 0), webhook, KNOWN)
-
-
 @pytest.mark.parametrize(
     ("payload", "parks", "left"),
     [(None, True, 0), ("x" * 4096, True, 0), ("x" * 4097, False, 1)],
@@ -110,7 +83,7 @@ def test_what_finds_no_place_is_parked_unless_it_takes_much_room(
     left: int,
 ) -> None:
     for number in range(FIRST_ROOM):
-        assert admission.admits(ready(clock, number), [])
+        assert admission.admits(ready_webhook(number, clock() + HOUR), [])
     assert not admission.parks
-    assert not admission.admits(ready(clock, FIRST_ROOM, payload), [])
+    assert not admission.admits(ready_webhook(FIRST_ROOM, clock() + HOUR, payload), [])
     assert (admission.parks, feed.left) == (parks, left)

@@ -10,28 +10,15 @@ import pytest
 
 from remit.settings import Settings
 from remit.stop import Stop
-from remit.webhooks.backoff import RetrySchedule
 from remit.webhooks.courier import Courier
-from remit.webhooks.directory import Known
-from remit.webhooks.endpoint import Endpoint, EndpointKey
-from remit.webhooks.moves import Seen
-from remit.webhooks.policy import Status
-from remit.webhooks.prepare import Ready
-from remit.webhooks.record import Webhook
+from remit.webhooks.endpoint import EndpointKey
 from remit.webhooks.recorder import Open
 from remit.webhooks.sender import Outcome, Request
 from tests.support.clock import ManualClock
+from tests.support.ready import ready_webhook
 
 HOUR = timedelta(hours=1)
 SETTINGS = Settings()
-KNOWN = Known(
-    ("m-1", "ep-1"),
-    Endpoint("ep-1", "m-1", "https://example.com/", ()),
-    (),
-    RetrySchedule(),
-    RetrySchedule(),
-    (),
-)
 
 
 class Records:
@@ -92,22 +79,6 @@ def health() -> Health:
     return Health()
 
 
-def claimed(clock: ManualClock, number: int = 1, time_left: timedelta = HOUR) -> Ready:
-    webhook = Webhook(
-        id=f"wh-{number}",
-        merchant_id="m-1",
-        endpoint_id="ep-1",
-        event_type="payment.succeeded",
-        url="",
-        status=Status.PENDING,
-        attempts=0,
-        deliver_before=clock() + time_left,
-        event_id="ev-1",
-        payload=None,
-    )
-    return Ready(Seen(webhook.id, "2026-01-01T00:00:00.000000Z", "pending", 0), webhook, KNOWN)
-
-
 async def sent(
     clock: ManualClock,
     stop: Stop,
@@ -121,7 +92,7 @@ async def sent(
     courier = Courier(
         SETTINGS, clock, stop, sender=Posts(), signer=Signs(), recorder=records, health=health
     )
-    ready = claimed(clock, time_left=time_left)
+    ready = ready_webhook(1, clock() + time_left)
     courier.lane(ready).hold()
     courier.accept(ready, "token", clock() - claimed_before)
     await asyncio.wait_for(records.changed.wait(), 10)
@@ -173,7 +144,7 @@ async def test_nothing_is_sent_after_its_deadline_though_it_waited_for_its_rate(
     courier = Courier(
         SETTINGS, clock, stop, sender=Posts(), signer=Signs(), recorder=records, health=health
     )
-    ready = claimed(clock, time_left=timedelta(milliseconds=5))
+    ready = ready_webhook(1, clock() + timedelta(milliseconds=5))
     ready.not_before = clock() + timedelta(milliseconds=10)
     courier.lane(ready).hold()
     courier.accept(ready, "token", clock())
@@ -207,7 +178,7 @@ async def test_a_stop_that_is_asked_for_while_all_is_finished_is_heard(
     parts: Any = {"sender": hangs, "signer": Signs(), "recorder": records, "health": health}
     courier = Courier(SETTINGS, clock, stop, **parts)
     for number in range(at_once + 2):
-        ready = claimed(clock, number)
+        ready = ready_webhook(number, clock() + HOUR)
         courier.lane(ready).hold()
         courier.accept(ready, "token", clock())
     finishing = asyncio.create_task(courier.finish())
