@@ -18,7 +18,6 @@ from typing import Any
 
 import boto3
 import requests
-from boto3.dynamodb.conditions import Key
 from botocore.config import Config
 
 from benchmarks.figures import BenchmarkFailed
@@ -67,8 +66,14 @@ def _due(table: Any) -> Iterator[list[str]]:
     """The ids of what is due, a hundred at a time."""
     now = datetime.now(UTC).isoformat()
     for shard in range(SHARDS):
-        condition = Key("dueShard").eq(shard) & Key("dueAt").lte(now)
-        request: Item = {"IndexName": "gsi-due", "KeyConditionExpression": condition, "Limit": 100}
+        request: Item = {
+            "IndexName": "gsi-due",
+            # As text: `Key("dueShard").eq(…)` takes its placeholders from a counter that every
+            # thread's `update_item` sets back.
+            "KeyConditionExpression": "dueShard = :shard AND dueAt <= :now",
+            "ExpressionAttributeValues": {":shard": shard, ":now": now},
+            "Limit": 100,
+        }
         while True:
             page = table.query(**request)
             if page["Items"]:
