@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -55,6 +55,24 @@ def serving(module: str, *arguments: str) -> Iterator[dict[str, Any]]:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         pipe(process.stdout).close()
+
+
+@contextmanager
+def on_cores(cores: Sequence[int]) -> Iterator[None]:
+    """What is started in the block keeps to these cores."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def cores_apart() -> tuple[list[int], list[int]]:
+    """The core of a subject, and those of its servers: what these do on its core, with its caches,
+    would be counted as its own work."""
+    first, *others = sorted(os.sched_getaffinity(0))
+    return [first], others or [first]
 
 
 class Subject:

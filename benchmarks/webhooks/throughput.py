@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
 from benchmarks.figures import BenchmarkFailed, Figure
+from benchmarks.processes import cores_apart, on_cores
 from benchmarks.webhooks.checks import (
     check_arrivals,
     check_attempts,
@@ -110,7 +112,10 @@ def _median_rate(some: Sequence[Measured]) -> float:
 
 def _one(name: str, plan: Plan) -> Measured:
     due = all_due(plan.count, plan.endpoints, plan.payload_bytes)
-    with empty_store() as store, inbox() as received:
+    own, others = cores_apart()
+    with ExitStack() as opened:
+        with on_cores(others):
+            store, received = opened.enter_context(empty_store()), opened.enter_context(inbox())
         fleet = Fleet(received.url, plan.endpoints)
         if name != BARE:  # which reads nothing
             load(store, fleet, due)
@@ -122,7 +127,8 @@ def _one(name: str, plan: Plan) -> Measured:
             plan.payload_bytes,
             plan.concurrency,
         )
-        measured = run(SUBJECTS[name], parameters)
+        with on_cores(own):
+            measured = run(SUBJECTS[name], parameters)
         if measured.delivered != plan.count:
             raise BenchmarkFailed(f"{name}: {measured.delivered:,} of {plan.count:,} delivered")
         check_arrivals(name, received.arrivals(), due)

@@ -16,13 +16,13 @@ _VALUE = re.compile(r":(\w+)")
 
 @dataclass(frozen=True)
 class UpdateShape:
-    """An update without its values: its expression, the attributes' names, and the names of the
-    values that change the record and of those that the condition compares."""
+    """An update without its values: its expression, the attributes' names, the placeholders of the
+    values that change the record, and those that the condition compares, each with its name."""
 
     expression: str
     names: Mapping[str, str]
     changed: tuple[str, ...]
-    compared: frozenset[str]
+    compared: tuple[tuple[str, str], ...]
 
 
 @lru_cache(maxsize=256)  # the shapes are few: what differs from call to call is values
@@ -52,7 +52,7 @@ def update_shape(
             *(f":add_{name}" for name in adds),
             *(f":delete_{name}" for name in deletes),
         ),
-        frozenset(_VALUE.findall(condition)),
+        tuple((f":{name}", name) for name in dict.fromkeys(_VALUE.findall(condition))),
     )
 
 

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Context, Decimal, Inexact, Rounded
 from typing import Any
 
@@ -28,8 +28,13 @@ _EXACT = Context(prec=38, traps=[Inexact, Rounded])
 
 def encode_item(item: Mapping[str, Any]) -> dict[str, AttributeValue]:
     """Encode a record."""
+    return encode_pairs(item.items())
+
+
+def encode_pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, AttributeValue]:
+    """Encode values by their names."""
     # Most attributes of most records are texts: they need no function.
-    return {name: {"S": v} if type(v) is str else encode(v) for name, v in item.items()}
+    return {name: {"S": value} if type(value) is str else encode(value) for name, value in pairs}
 
 
 def decode_item(item: Mapping[str, AttributeValue]) -> Item:

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 from botocore.exceptions import ClientError
 
 from remit.aws.expressions import bound, bound_values, names, projected, update_shape
-from remit.aws.items import Item, decode_item, encode, encode_item
+from remit.aws.items import Item, decode_item, encode, encode_item, encode_pairs
 from remit.aws.session import store_errors
 from remit.errors import (
     AlreadyExists,
@@ -173,17 +173,19 @@ class Table(Generic[K]):
         deletes: Mapping[str, Any] = delete or {}
         shape = update_shape(tuple(sets), tuple(adds), tuple(deletes), tuple(remove), condition)
         changes = (*sets.values(), *adds.values(), *deletes.values())
-        encoded = encode_item(dict(zip(shape.changed, changes, strict=True)))
-        for name in shape.compared:
-            encoded[f":{name}"] = encode((values or {})[name])
-        return {
+        encoded = encode_pairs(zip(shape.changed, changes, strict=True))
+        for placeholder, name in shape.compared:
+            encoded[placeholder] = encode((values or {})[name])
+        action: dict[str, Any] = {
             "TableName": self.name,
             "Key": self.key_values(key),
             "UpdateExpression": shape.expression,
             "ConditionExpression": condition,
-            "ExpressionAttributeNames": dict(shape.names),
-            **bound(encoded),
+            "ExpressionAttributeNames": shape.names,
         }
+        if encoded:  # DynamoDB refuses an empty map
+            action["ExpressionAttributeValues"] = encoded
+        return action
 
     def create_action(self, item: Mapping[str, Any]) -> dict[str, Any]:
         """A conditional create as `TransactWriteItems` takes it."""
@@ -343,6 +345,7 @@ class Table(Generic[K]):
 
     def key_values(self, key: K) -> dict[str, Any]:
         """A key as requests have it."""
-        parts = (key,) if isinstance(key, str) else key
-        names = (self.key,) if self.sort is None else (self.key, self.sort)
-        return {name: {"S": part} for name, part in zip(names, parts, strict=True)}
+        if isinstance(key, str):
+            return {self.key: {"S": key}}
+        first, second = key
+        return {self.key: {"S": first}, cast("str", self.sort): {"S": second}}

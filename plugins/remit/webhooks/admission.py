@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from remit.clock import Clock, format_instant
+from remit.recent import Recent
 from remit.webhooks import moves
 from remit.webhooks.courier import Courier
 from remit.webhooks.endpoint import EndpointKey
@@ -51,7 +52,7 @@ class Admission:
         self._parking: dict[EndpointKey, Lane[Open, Ready]] = {}
         self._look_at = clock()
         self._parked: set[str] = set()
-        self._settled: dict[str, None] = {}
+        self._settled = Recent(_MOST_SETTLED)
 
     @property
     def parks(self) -> bool:
@@ -70,7 +71,7 @@ class Admission:
             key in recorder.open
             or key in recorder.kept
             or key in self._parked
-            or key in self._settled
+            or self._settled.has(key, 0)
             or recorder.had_lately(key)
         )
 
@@ -169,12 +170,10 @@ class Admission:
         another's, not before the index can know."""
         self._recorder.counts[result] += 1
         if result in {Result.DEFERRED, Result.LOST}:
-            self._settled.pop(key, None)
+            self._settled.forget(key)
             self._recorder.remember(key)
             return
-        if len(self._settled) >= _MOST_SETTLED:
-            del self._settled[next(iter(self._settled))]
-        self._settled[key] = None
+        self._settled.note(key, 0)
 
     def kept_claims(self) -> list[Move]:
         """What is parked is due as it is, but for what an earlier attempt keeps claimed: that is

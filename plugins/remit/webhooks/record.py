@@ -175,8 +175,9 @@ def _text(item: Mapping[str, Any], name: str) -> str:
         raise Unsendable(f"{name} holds characters that cannot be printed")
     if name == "id" and not value.isascii():
         raise Unsendable("id holds characters that no header can carry")
-    if name in _LONGEST and len(value.encode()) > _LONGEST[name]:
-        raise Unsendable(f"{name} is longer than a key can be ({_LONGEST[name]} bytes)")
+    longest = _LONGEST.get(name)
+    if longest is not None and 4 * len(value) > longest < len(value.encode()):
+        raise Unsendable(f"{name} is longer than a key can be ({longest} bytes)")
     return value
 
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from remit.clock import Clock
+from remit.recent import Recent
 from remit.settings import Settings
 from remit.stop import Stop
 from remit.webhooks import moves
@@ -100,7 +101,7 @@ class Recorder:
         self._outcomes: list[tuple[Open, Move]] = []
         self._flush_timer: asyncio.TimerHandle | None = None
         self._writing: set[asyncio.Task[None]] = set()
-        self._lately: dict[str, float] = {}
+        self._lately = Recent(_MOST_REMEMBERED, _LATELY_SECONDS)
         self.open: dict[str, Open] = {}
         self.bytes = 0
         """Of the bodies of what is open. One that several webhooks share counts for each."""
@@ -120,15 +121,11 @@ class Recorder:
 
     def had_lately(self, key: str) -> bool:
         """Whether it was recorded a moment ago: an index that says it is due may be behind."""
-        recorded_at = self._lately.get(key)
-        now = asyncio.get_running_loop().time()
-        return recorded_at is not None and now - recorded_at < _LATELY_SECONDS
+        return self._lately.has(key, asyncio.get_running_loop().time())
 
     def remember(self, key: str) -> None:
         """It was written just now."""
-        if len(self._lately) >= _MOST_REMEMBERED:
-            del self._lately[next(iter(self._lately))]
-        self._lately[key] = asyncio.get_running_loop().time()
+        self._lately.note(key, asyncio.get_running_loop().time())
 
     def settle(self, opened: Open, outcome: Outcome, now: datetime) -> None:
         """Decide about a webhook after its attempt, and let it be recorded with others."""

@@ -57,7 +57,7 @@ _RESOLVED_SECONDS = 10  # so long the addresses of a name, once checked, serve n
 _RESOLVED_NAMES = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Request:
     """What to post where, with which headers beside those that every request has."""
 
@@ -66,7 +66,7 @@ class Request:
     body: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Outcome:
     """What came of an attempt: an HTTP `status`, or the class of the `error` that prevented one."""
 

@@ -24,7 +24,6 @@ secret already reads `webhook-signature`, which has both.
 from __future__ import annotations
 
 import binascii
-import hmac
 import re
 import secrets
 from collections.abc import Callable, Sequence
@@ -32,6 +31,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from remit.errors import ConfigurationError, FieldError, InvalidRequest, SecretUnreadable
+from remit.mac import Mac
 
 if TYPE_CHECKING:  # not every deployment has a signing key
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -57,8 +57,8 @@ class SigningKey:
     """A secret, made ready to sign with: as the platform's own service takes it (the text itself),
     and as Standard Webhooks does (the bytes behind `whsec_`)."""
 
-    plain: bytes = field(repr=False)
-    standard: bytes = field(repr=False)
+    plain: Mac = field(repr=False)
+    standard: Mac = field(repr=False)
 
     @classmethod
     def of(cls, secret: str) -> SigningKey:
@@ -71,15 +71,15 @@ class SigningKey:
             raise SecretUnreadable("a secret is empty: anybody could sign with it")
         plain = secret.encode("utf-8", "surrogatepass")
         key = from_base64(secret.removeprefix(_SECRET)) if secret.startswith(_SECRET) else None
-        return cls(plain, key or plain)
+        return cls(Mac(plain), Mac(key or plain))
 
     def plain_signature(self, dated: bytes) -> str:
         """The value of `X-Webhook-Signature` for `{timestamp}.{body}`."""
-        return "sha256=" + hmac.digest(self.plain, dated, "sha256").hex()
+        return "sha256=" + self.plain.digest(dated).hex()
 
     def standard_signature(self, content: bytes) -> str:
         """A signature in `webhook-signature` for `{id}.{timestamp}.{body}`."""
-        return "v1," + to_base64(hmac.digest(self.standard, content, "sha256"))
+        return "v1," + to_base64(self.standard.digest(content))
 
 
 class Signer:
