@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from remit.audit import AuditLog
+from remit.audit import Actor, AuditLog
 from remit.aws.transactions import TransactionCanceled, transact
 from remit.services import Services
 from tests.support.audit import Entry, entries_of
@@ -17,7 +17,7 @@ def log(services: Services) -> AuditLog:
 
 
 def write(services: Services, log: AuditLog, *actions: str) -> None:
-    entries = [log.entry(MERCHANT, one, actor="ada@example.com", target="ep-1") for one in actions]
+    entries = [log.entry(MERCHANT, one, actor=Actor("ada@example.com"), target="ep-1") for one in actions]
     transact(services.tables.client, entries)
 
 
@@ -31,7 +31,7 @@ def test_an_entry_says_who_did_what_and_when(services: Services, clock: ManualCl
     changed = "webhooks.endpoint.changed"
     transact(
         services.tables.client,
-        [log.entry(MERCHANT, changed, actor="ada", target="ep-1", details=details)],
+        [log.entry(MERCHANT, changed, actor=Actor("ada"), target="ep-1", details=details)],
     )
     assert entries_of(services, MERCHANT) == [
         Entry(
@@ -39,7 +39,7 @@ def test_an_entry_says_who_did_what_and_when(services: Services, clock: ManualCl
             id="2026-11-23T12:00:00.000000Z#a1",
             at=clock(),
             action=changed,
-            actor="ada",
+            actor=Actor("ada"),
             target="ep-1",
             details=details,
         )
@@ -79,7 +79,7 @@ def test_an_entry_and_its_change_are_written_together_or_not_at_all(
         update = merchants.update_action(
             MERCHANT, set={"name": name}, condition=condition, values={"old": "old"}
         )
-        entry = log.entry(MERCHANT, "renamed", actor="ada", target=MERCHANT)
+        entry = log.entry(MERCHANT, "renamed", actor=Actor("ada"), target=MERCHANT)
         transact(client, [{"Update": update}, entry])
 
     with pytest.raises(TransactionCanceled):

@@ -21,11 +21,21 @@ class NotedRuns:
     def __init__(self) -> None:
         self.started: list[tuple[str, str, Mapping[str, Any]]] = []
         self.down = False
+        self.wakes = 0
 
     def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
         if self.down:
             raise TriggerUnavailable("the scheduler's database is down")
         self.started.append((dag_id, run_id, conf))
+
+    def wake_delivery(self) -> None:
+        if self.down:
+            raise TriggerUnavailable("the scheduler's database is down")
+        self.wakes += 1
+
+    def check(self, dag_id: str) -> None:
+        if self.down:
+            raise TriggerUnavailable(f"the DAG {dag_id} is paused")
 
 
 def token(clock: ManualClock, merchant: str = "merchant-1", *permissions: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from remit.audit import Actor, Via
 from remit.clock import parse_instant
 from remit.services import Services
 
@@ -19,7 +20,7 @@ class Entry:
     id: str
     at: datetime
     action: str
-    actor: str
+    actor: Actor
     target: str
     details: Mapping[str, Any]
 
@@ -35,7 +36,13 @@ def entries_of(services: Services, merchant_id: str) -> list[Entry]:
             id=item["id"],
             at=parse_instant(item["at"]),
             action=item["action"],
-            actor=item["actor"],
+            actor=Actor(
+                item["actor"],
+                Via(item["via"]),
+                item.get("address"),
+                item.get("tokenID"),
+                item.get("requestID"),
+            ),
             target=item["target"],
             details=item["details"],
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from remit.audit import Actor
 from remit.services import Services
 from remit.webhooks.endpoint import Endpoint
 from remit.webhooks.endpoints import EndpointStore
@@ -19,7 +20,7 @@ OTHER_KEY = "a2V5IHR3byBvZiB0aGUgdGVzdHMsIDMyIGJ5dGVzIS4="
 SECRET = "whsec_b25lIHNlY3JldCBvZiB0aGUgdGVzdHMsIDMyIGJ5dGU="
 URL = "https://receiver.example.com/hooks"
 MERCHANT = "merchant-1"
-ACTOR = "ada@example.com"
+ACTOR = Actor("ada@example.com")
 
 WRONG: list[tuple[dict[str, Any], list[str]]] = [
     ({}, ["url"]),

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+from remit.audit import Actor
 from remit.clock import format_instant
 from remit.services import Services
 from remit.stop import Stop
@@ -18,7 +19,7 @@ from tests.support.aws import put_many
 from tests.support.webhooks import NOW, event
 
 MERCHANT = "merchant-1"
-ACTOR = "ada"
+ACTOR = Actor("ada")
 HOUR = timedelta(hours=1)
 OUT_OF_QUEUE = dict.fromkeys(("dueShard", "dueAt", "waitingFor"))
 

@@ -8,7 +8,7 @@ from functools import cache, partial
 from fastapi import FastAPI
 
 from remit.airflow.services import services
-from remit.airflow.trigger import InProcessRuns
+from remit.airflow.trigger import InProcessTrigger
 from remit.api.app import create_app
 from remit.auth import TokenSettings, Verifier
 from remit.aws.session import FOR_REQUESTS
@@ -28,4 +28,4 @@ def hook() -> FastAPI:
     except ConfigurationError as error:
         log.error("the trigger hook serves nobody: %s", error)  # noqa: TRY400 - no stack to show
         verifier = error
-    return create_app(partial(services, FOR_REQUESTS), InProcessRuns(), verifier)
+    return create_app(partial(services, FOR_REQUESTS), InProcessTrigger(), verifier)

@@ -16,8 +16,8 @@ from remit.errors import TriggerUnavailable
 log = logging.getLogger(__name__)
 
 
-class InProcessRuns:
-    """Starts runs through Airflow's models. For threads that may block, not for the event loop."""
+class InProcessTrigger:
+    """A `remit.triggers.Trigger` through Airflow's models."""
 
     def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
         """Start a run; a run that exists already under the id is the same run, and fine.
@@ -37,7 +37,7 @@ class InProcessRuns:
             # A deadlock or a lock that is held passes, and the run id makes the call idempotent.
             for attempt in run_with_db_retries():
                 with attempt:
-                    self._check(dag_id)
+                    self.check(dag_id)
                     trigger_dag(
                         dag_id=dag_id,
                         run_id=run_id,
@@ -50,7 +50,16 @@ class InProcessRuns:
         except (AirflowException, SQLAlchemyError, ValueError) as error:
             raise TriggerUnavailable(f"could not start {dag_id} {run_id}: {error}") from error
 
-    def _check(self, dag_id: str) -> None:
+    def wake_delivery(self) -> None:
+        """See `Trigger`."""
+        raise TriggerUnavailable("not yet")
+
+    def check(self, dag_id: str) -> None:
+        """Let a DAG pass whose runs can be started.
+
+        Raises:
+            TriggerUnavailable: it is not there, broken or paused.
+        """
         from airflow.models.dag import DagModel
 
         dag = DagModel.get_current(dag_id)

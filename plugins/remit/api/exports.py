@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cached_property, partial
-from typing import Annotated, Any, Protocol
+from functools import partial
+from typing import Annotated, Any
 
-from anyio import CapacityLimiter, to_thread
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 
+from remit.api.backend import Backend
+from remit.api.call import CurrentCall
+from remit.api.catalog import ReportCatalog
 from remit.api.description import EXPORT, PROBLEMS, export_fields
 from remit.api.documents import export_document
-from remit.api.guard import caller_of
 from remit.api.parameters import parameters
-from remit.api.reports import ReportCatalog
 from remit.auth import Caller
 from remit.aws.items import Item
 from remit.clock import epoch_seconds
@@ -31,29 +31,16 @@ from remit.services import Services
 log = logging.getLogger(__name__)
 
 EXPORT_DAG = "export_payments"
-THREADS = 16
 HISTORY = "history"
 
 _ACCEPTED = "Export job created. You will receive a notification when complete."
 
 
-class RunStarter(Protocol):
-    """Starts DAG runs; the same run id twice is one run."""
-
-    def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
-        """Start a run.
-
-        Raises:
-            TriggerUnavailable: Airflow did not take it.
-        """
-
-
 class ExportApi:
     """What the routes do, without HTTP."""
 
-    def __init__(self, connect: Callable[[], Services], runs: RunStarter) -> None:
-        self._connect = connect
-        self._runs = runs
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
 
     def create(self, caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
         """Store a job, start its run, and answer as soon as the job is stored."""
@@ -84,14 +71,6 @@ class ExportApi:
         news = announcement(self._services, merchant, export, "canceled", {})
         by = caller.email or merchant
         return self._document(self._store.cancel(export, merchant, by, news))
-
-    def list_reports(self, caller: Caller) -> dict[str, Any]:
-        """The reports that the caller may ask for."""
-        return self._reports.list(caller)
-
-    def report(self, caller: Caller, name: str) -> dict[str, Any]:
-        """One report that the caller may ask for."""
-        return self._reports.one(caller, name)
 
     def _own(self, caller: Caller, export: str) -> Item:
         item = self._store.get(export)
@@ -124,7 +103,7 @@ class ExportApi:
     def _start(self, job: ExportJob) -> None:
         run_id, note = export_run_id(job.id, 1), summary_of(new_item(job))
         try:
-            self._runs.start(EXPORT_DAG, run_id, {"export_id": job.id}, note)
+            self._backend.trigger.start(EXPORT_DAG, run_id, {"export_id": job.id}, note)
         except TriggerUnavailable as error:
             log.error("export %s waits for the poller: %s", job.id, error)  # noqa: TRY400
         except Exception:
@@ -145,72 +124,46 @@ class ExportApi:
             until=until,
         )
 
-    @cached_property
+    @property
     def _services(self) -> Services:
-        return self._connect()
+        return self._backend.services
 
-    @cached_property
+    @property
     def _store(self) -> ExportStore:
-        services = self._services
-        return ExportStore(services.export_queue, services.settings, services.clock)
+        return self._backend.exports
 
-    @cached_property
+    @property
     def _reports(self) -> ReportCatalog:
-        return ReportCatalog(self._services.settings.reports)
+        return self._backend.reports
 
 
-async def _no_store(response: Response) -> None:
-    """Answers hold links that open a merchant's files: no cache may keep them."""
-    response.headers["Cache-Control"] = "no-store"
-
-
-CurrentCaller = Annotated[Caller, Depends(caller_of)]
 Parameters = Annotated[dict[str, Any], Depends(parameters)]
 
 
-def router(api: ExportApi) -> APIRouter:
-    """The routes on one `ExportApi`.
-
-    What waits for AWS does so on threads of the hook's own: neither the API server's event loop nor
-    the threads of Airflow's own routes are held up when DynamoDB is slow.
-    """
-    routes = APIRouter(dependencies=[Depends(_no_store)], responses=PROBLEMS)
-    threads = CapacityLimiter(THREADS)
+def router(backend: Backend) -> APIRouter:
+    """The routes."""
+    api = ExportApi(backend)
+    routes = APIRouter(tags=["Exports"], responses=PROBLEMS)
 
     @routes.post("/payments/export", status_code=202, openapi_extra=export_fields())
     async def create_export(
-        request: Request, caller: CurrentCaller, values: Parameters
+        request: Request, call: CurrentCall, values: Parameters
     ) -> dict[str, Any]:
         """Ask for an export. The fields are query parameters, members of a JSON object, or both;
         each is given once, `start_date` and `end_date` always. `GET /reports` has the reports,
         their columns and their filters."""
-        created = await to_thread.run_sync(api.create, caller, values, limiter=threads)
+        created = await backend.run(api.create, call.caller, values)
         mounted_at = request.scope.get("root_path", "")
         return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
 
     @routes.get("/exports/{export}", responses=dict(EXPORT))
-    async def get_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
+    async def get_export(call: CurrentCall, export: str) -> dict[str, Any]:
         """How far an export is, and links to its files once it is completed."""
-        return await to_thread.run_sync(api.status, caller, export, limiter=threads)
+        return await backend.run(api.status, call.caller, export)
 
     @routes.post("/exports/{export}/cancel", responses=dict(EXPORT))
-    async def cancel_export(caller: CurrentCaller, export: str) -> dict[str, Any]:
+    async def cancel_export(call: CurrentCall, export: str) -> dict[str, Any]:
         """Cancel an export that is not finished; to cancel it again is no error."""
-        return await to_thread.run_sync(api.cancel, caller, export, limiter=threads)
-
-    @routes.get("/reports")
-    async def list_reports(caller: CurrentCaller) -> dict[str, Any]:
-        """The reports that the token's permissions allow."""
-        return await to_thread.run_sync(api.list_reports, caller, limiter=threads)
-
-    @routes.get("/reports/{name}")
-    async def get_report(caller: CurrentCaller, name: str) -> dict[str, Any]:
-        """One report: its columns with their types and units, its filters, the formats."""
-        return await to_thread.run_sync(api.report, caller, name, limiter=threads)
-
-    @routes.get("/openapi.json", include_in_schema=False)
-    async def describe(request: Request) -> dict[str, Any]:
-        mounted_at = request.scope.get("root_path", "")
-        return {**request.app.openapi(), "servers": [{"url": mounted_at or "/"}]}
+        return await backend.run(api.cancel, call.caller, export)
 
     return routes

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import logging
 
-from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from remit.api.call import CALLER
 from remit.api.problems import problem
 from remit.auth import Caller, Verifier
 from remit.errors import ConfigurationError, NotAuthenticated, RemitError
 
 log = logging.getLogger(__name__)
-
-_CALLER = "remit.caller"
 
 
 class Guard:
@@ -36,7 +34,7 @@ class Guard:
         if scope["type"] != "http":
             return  # no route of the hook speaks anything else
         try:
-            scope[_CALLER] = self._identify(Headers(scope=scope))
+            scope[CALLER] = self._identify(Headers(scope=scope))
         except RemitError as error:
             # The path is the caller's: quoted, so that it cannot forge a line of the log.
             log.warning("refused %s %r: %s", scope["method"], scope["path"], error)
@@ -57,9 +55,3 @@ class Guard:
         if scheme.lower() != "bearer" or not token or token != token.strip():
             raise NotAuthenticated("the Authorization header is not 'Bearer <token>'")
         return self._verifier.verify(token)
-
-
-async def caller_of(request: Request) -> Caller:
-    """The caller that the guard has let in."""
-    caller: Caller = request.scope[_CALLER]
-    return caller

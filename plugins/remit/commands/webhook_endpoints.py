@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from remit.audit import Actor
 from remit.clock import format_instant
 from remit.commands.command import show
 from remit.errors import ConfigurationError
@@ -31,7 +32,9 @@ _DEFAULTED = _FIELDS[1:]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The merchant, the action, and what it needs."""
     parser.add_argument("--merchant", required=True, help="whose endpoints")
-    parser.add_argument("--actor", default=operator(), help="who the audit log says it was")
+    parser.add_argument(
+        "--actor", type=Actor, default=operator(), help="who the audit log says it was"
+    )
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("list", help="all of them, with their health")
     create = actions.add_parser("create", help="a new one; prints its secret")

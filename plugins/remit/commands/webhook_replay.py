@@ -11,6 +11,7 @@ import argparse
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from remit.audit import Actor
 from remit.clock import parse_instant
 from remit.commands.command import show
 from remit.commands.webhook_endpoints import operator
@@ -28,7 +29,9 @@ _OF_MANY = ("until", "endpoint", "type", "status", "reason", "rate")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which webhooks, and how fast."""
     parser.add_argument("--merchant", required=True, help="whose webhooks")
-    parser.add_argument("--actor", default=operator(), help="who the audit log says it was")
+    parser.add_argument(
+        "--actor", type=Actor, default=operator(), help="who the audit log says it was"
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--webhook", help="one, by its id")
     which.add_argument("--since", help="those created since then: 2026-01-31T23:59:59Z")

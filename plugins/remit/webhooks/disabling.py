@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from remit.audit import Actor
 from remit.aws.table import Pair
 from remit.aws.transactions import TRANSACTION_LIMIT
 from remit.clock import format_instant
@@ -32,7 +33,7 @@ def disable_and_tell(
     services: Services,
     key: Pair,
     reason: str,
-    actor: str,
+    actor: Actor,
     *,
     url: str | None = None,
     failing_since: str | None = None,

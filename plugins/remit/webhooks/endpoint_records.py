@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from remit.audit import AuditLog
+from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
 from remit.aws.table import Pair
 from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
@@ -86,7 +86,7 @@ class EndpointRecords:
         return Stored(endpoint, record, merchant or {})
 
     def change(
-        self, key: Pair, verb: str, actor: str, change: Callable[[Item], Change | None]
+        self, key: Pair, verb: str, actor: Actor, change: Callable[[Item], Change | None]
     ) -> Endpoint:
         """Read and change, and begin again if another changed the same in between.
 
@@ -114,7 +114,7 @@ class EndpointRecords:
         self,
         key: Pair,
         verb: str,
-        actor: str,
+        actor: Actor,
         details: Mapping[str, Any],
         actions: Sequence[Mapping[str, Any]],
     ) -> bool:
@@ -131,7 +131,7 @@ class EndpointRecords:
             if FAILED_CONDITION not in canceled.reasons:
                 raise
             return False
-        log.info("%s: endpoint %s of %s, by %r", action, endpoint_id, merchant_id, actor)
+        log.info("%s: endpoint %s of %s, by %r", action, endpoint_id, merchant_id, actor.name)
         return True
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+from remit.audit import Actor
 from remit.aws.items import Item
 from remit.aws.tables import Tables
 from remit.clock import format_instant
@@ -119,7 +120,7 @@ class EndpointStore:
 
         return cls(services, services.vault, url_check(services.settings))
 
-    def create(self, merchant_id: str, values: Mapping[str, Any], *, actor: str) -> Created:
+    def create(self, merchant_id: str, values: Mapping[str, Any], *, actor: Actor) -> Created:
         """A new endpoint of the fields `NEW_FIELDS`, with the given secret or a fresh one.
 
         Raises:
@@ -163,7 +164,7 @@ class EndpointStore:
         return endpoints_of(self._services.tables, merchant_id)
 
     def change(
-        self, merchant_id: str, endpoint_id: str, values: Mapping[str, Any], *, actor: str
+        self, merchant_id: str, endpoint_id: str, values: Mapping[str, Any], *, actor: Actor
     ) -> Endpoint:
         """Set the given fields; null takes one back to what it is by default. With another URL,
         what the breaker remembers of the last one goes; an endpoint that is disabled stays so.
@@ -185,7 +186,7 @@ class EndpointStore:
 
         return self._records.change(key, "changed", actor, change)
 
-    def delete(self, merchant_id: str, endpoint_id: str, *, actor: str) -> None:
+    def delete(self, merchant_id: str, endpoint_id: str, *, actor: Actor) -> None:
         """Delete an endpoint with its secrets. What waits for it is set aside when it comes due.
 
         Raises:
@@ -213,7 +214,7 @@ class EndpointStore:
         merchant_id: str,
         endpoint_id: str,
         *,
-        actor: str,
+        actor: Actor,
         overlap: timedelta | None = None,
         secret: str | None = None,
     ) -> Rotated:
@@ -247,7 +248,7 @@ class EndpointStore:
 
         return Rotated(self._records.change(key, "secret_rotated", actor, change), shown_once)
 
-    def disable(self, merchant_id: str, endpoint_id: str, reason: str, *, actor: str) -> Endpoint:
+    def disable(self, merchant_id: str, endpoint_id: str, reason: str, *, actor: Actor) -> Endpoint:
         """Stop sending to an endpoint. One that is disabled already stays as it is.
 
         Raises:
@@ -265,7 +266,7 @@ class EndpointStore:
 
         return self._records.change(key, "disabled", actor, change)
 
-    def enable(self, merchant_id: str, endpoint_id: str, *, actor: str) -> Endpoint:
+    def enable(self, merchant_id: str, endpoint_id: str, *, actor: Actor) -> Endpoint:
         """Send to an endpoint again, whatever its breaker remembers. One that is enabled and well
         stays as it is."""
 

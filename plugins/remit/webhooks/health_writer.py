@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
+from remit.audit import Actor, Via
 from remit.aws.items import Item
 from remit.aws.table import Pair
 from remit.clock import format_instant
@@ -24,7 +25,7 @@ from remit.webhooks.health_record import HealthUpdate
 
 log = logging.getLogger(__name__)
 
-ACTOR = "remit"
+ACTOR = Actor("remit", Via.REMIT)
 """Who disables endpoints, in the audit log."""
 
 _MAY_PROBE = (
@@ -37,7 +38,7 @@ class Disable(Protocol):
     """Disables an endpoint, tells the merchant's other endpoints, and writes it down."""
 
     def __call__(
-        self, key: Pair, reason: str, actor: str, *, url: str | None, failing_since: str | None
+        self, key: Pair, reason: str, actor: Actor, *, url: str | None, failing_since: str | None
     ) -> None:
         """Raises `ConditionFailed` if it is disabled already or not there any more, if `url` is not
         its URL, or, with `failing_since`, if its record does not say just that."""

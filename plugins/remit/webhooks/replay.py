@@ -17,7 +17,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from remit.audit import AuditLog
+from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
 from remit.aws.limits import MAX_KEY_BYTES
 from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
@@ -208,7 +208,7 @@ def replayable(services: Services, merchant_id: str, webhook_id: str) -> Candida
     return verdict
 
 
-def replay_one(services: Services, merchant_id: str, webhook_id: str, *, actor: str) -> Webhook:
+def replay_one(services: Services, merchant_id: str, webhook_id: str, *, actor: Actor) -> Webhook:
     """Put one webhook into the queue once more, due now; returns it as it was.
 
     Raises:
@@ -219,12 +219,12 @@ def replay_one(services: Services, merchant_id: str, webhook_id: str, *, actor: 
     for _ in range(_TRIES):
         candidate = replayable(services, merchant_id, webhook_id)
         if _write(services, candidate, actor):
-            log.info("webhook=%s of %s is replayed, by %r", webhook_id, merchant_id, actor)
+            log.info("webhook=%s of %s is replayed, by %r", webhook_id, merchant_id, actor.name)
             return candidate.webhook
     raise StoreUnavailable(f"could not replay webhook {webhook_id}: others write it all the time")
 
 
-def _write(services: Services, candidate: Candidate, actor: str) -> bool:
+def _write(services: Services, candidate: Candidate, actor: Actor) -> bool:
     """Replay and tell the audit log, both or neither. False: the record was changed, or its event
     removed, since they were read."""
     now, tables, webhook = services.clock(), services.tables, candidate.webhook

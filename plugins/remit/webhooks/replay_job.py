@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from remit.audit import AuditLog
+from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
 from remit.aws.transactions import transact
 from remit.clock import epoch_seconds, format_instant, parse_instant
@@ -101,7 +101,7 @@ def request_replay(
     merchant_id: str,
     wanted: ReplayFilter,
     *,
-    actor: str,
+    actor: Actor,
     rate: int = DEFAULT_RATE,
     new_id: Callable[[datetime], str] = ulid,
 ) -> Item:
@@ -120,7 +120,7 @@ def request_replay(
         "merchantID": merchant_id,
         "filter": wanted.document(),
         "rate": rate,
-        "actor": actor,
+        "actor": actor.name,
         "status": JobStatus.QUEUED.value,
         "createdAt": format_instant(now),
         # What it is about is gone by then, should it never come to an end.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from remit.audit import AuditLog
+from remit.audit import Actor, AuditLog
 from remit.clock import format_instant
 from remit.errors import (
     Conflict,
@@ -484,7 +484,7 @@ def test_every_change_is_in_the_audit_log_with_who_and_what(
     clock.advance(1)
     changed = {"url": "https://two.example.com:8443/t0p", "rate": None, "events": ["a.b"]}
     store.change(MERCHANT, id_, changed, actor="bob")
-    rotated = store.rotate_secret(MERCHANT, id_, actor="bob", overlap=timedelta(hours=1))
+    rotated = store.rotate_secret(MERCHANT, id_, actor=Actor("bob"), overlap=timedelta(hours=1))
     store.disable(MERCHANT, id_, "why", actor="eve")
     store.enable(MERCHANT, id_, actor="eve")
     store.delete(MERCHANT, id_, actor="eve")

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from remit.audit import Actor
 from remit.clock import format_instant, parse_instant
 from remit.services import Services
 from remit.stop import Stop
@@ -296,7 +297,7 @@ def test_both_secrets_sign_while_they_overlap_and_their_use_is_told(
     store = store_on(services, check_url=lambda *_: None)
     made = store.create("merchant-1", {"url": receiver.url(), "secret": SECRET}, actor="ada")
     rotated = store.rotate_secret(
-        "merchant-1", made.endpoint.id, actor="ada", overlap=timedelta(hours=1)
+        "merchant-1", made.endpoint.id, actor=Actor("ada"), overlap=timedelta(hours=1)
     )
     publish_many(services, 1)
     assert one_try(services).counts == {"delivered": 1}

@@ -1,0 +1,58 @@
+"""What the routes stand on: the services, the DAG runs, and threads to wait on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, TypeVar
+
+from anyio import CapacityLimiter, to_thread
+
+from remit.api.catalog import ReportCatalog
+from remit.exports.store import ExportStore
+from remit.services import Services
+from remit.triggers import Trigger
+
+THREADS = 32
+"""Requests that wait for AWS or Airflow at a time, in one process of the API server."""
+
+T = TypeVar("T")
+
+
+class Backend:
+    """Made once per process. `connect` is called by the first request, and again by the next one if
+    it fails: a server that starts while AWS is out of reach need not be restarted."""
+
+    def __init__(self, connect: Callable[[], Services], trigger: Trigger) -> None:
+        self.trigger = trigger
+        self._connect = connect
+        self._connecting = threading.Lock()
+        self._services: Services | None = None
+        self._threads = CapacityLimiter(THREADS)
+
+    @property
+    def services(self) -> Services:
+        """Settings, time and AWS. For the threads of `run`: to connect may take a while."""
+        with self._connecting:
+            if self._services is None:
+                self._services = self._connect()
+            return self._services
+
+    @property
+    def exports(self) -> ExportStore:
+        """The export jobs."""
+        services = self.services
+        return ExportStore(services.export_queue, services.settings, services.clock)
+
+    @cached_property
+    def reports(self) -> ReportCatalog:
+        """The reports of the deployment's folder."""
+        return ReportCatalog(self.services.settings.reports)
+
+    async def run(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
+        """The result of blocking work, done on a thread of the hook's own: neither the API server's
+        event loop nor the threads of Airflow's own routes are held up when DynamoDB is slow."""
+        return await to_thread.run_sync(
+            partial(work, *arguments, **named), limiter=self._threads
+        )

@@ -1,0 +1,52 @@
+"""A request that was let in: whose token it has, and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from remit.audit import Actor, Via
+from remit.auth import Caller
+
+REQUEST_ID = "remit.request_id"
+CALLER = "remit.caller"
+"""Members of an ASGI scope: what the middleware around the app has found out."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request."""
+
+    caller: Caller
+    request_id: str
+    address: str | None
+    """The IP address of the client, as far as the server knows it."""
+
+    @property
+    def merchant_id(self) -> str:
+        """Whose data it is about: the token alone says so."""
+        return self.caller.merchant_id
+
+    @property
+    def actor(self) -> Actor:
+        """Who the audit log says it was."""
+        return Actor(
+            name=self.caller.email or self.caller.merchant_id,
+            via=Via.HOOK,
+            address=self.address,
+            token_id=self.caller.token_id,
+            request_id=self.request_id,
+        )
+
+
+async def call_of(request: Request) -> Call:
+    """The request as routes see it."""
+    scope = request.scope
+    address = request.client.host if request.client else None
+    return Call(scope[CALLER], scope[REQUEST_ID], address)
+
+
+CurrentCall = Annotated[Call, Depends(call_of)]
+"""What a route declares to be given the call."""
