@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
+from remit.environment import read
+from remit.environment import secret as _secret
+from remit.environment import setting as _setting
 from remit.errors import ConfigurationError
 
 REPORTS_DIRECTORY = Path(__file__).resolve().parents[2] / "include" / "sql"
-
-
-def _setting(variable: str, default: Any, meaning: str) -> Any:
-    """A dataclass field that is read from an environment variable."""
-    return field(default=default, metadata={"variable": variable, "meaning": meaning})
-
-
-def _secret(variable: str, meaning: str) -> Any:
-    """A setting, empty unless it is set, that no representation of the settings shows."""
-    return field(default="", repr=False, metadata={"variable": variable, "meaning": meaning})
 
 
 @dataclass(frozen=True)
@@ -47,6 +39,16 @@ class Settings:
         "REMIT_EXPORT_RETENTION_SECONDS",
         timedelta(days=7),
         "how long a job and its file are kept; `RetentionDays` of the bucket: a day more",
+    )
+    audit_retention: timedelta = _setting(
+        "REMIT_AUDIT_RETENTION_SECONDS",
+        timedelta(days=400),
+        "how long an entry of the audit log is kept",
+    )
+    export_destinations: str = _setting(
+        "REMIT_EXPORT_DESTINATIONS",
+        "",
+        "where schedules may put files, too: s3://bucket/prefix/, by commas; `{merchant}` is the id",
     )
     max_range_days: int = _setting(
         "REMIT_MAX_RANGE_DAYS",
@@ -174,6 +176,21 @@ class Settings:
     secret_kms_key: str = _setting(
         "REMIT_SECRET_KMS_KEY", "", "KMS key that seals endpoints' secrets instead"
     )
+    api_rate: int = _setting(
+        "REMIT_API_RATE",
+        50,
+        "requests per second of one merchant to the hook; as many may come at once",
+    )
+    max_active_exports: int = _setting(
+        "REMIT_MAX_ACTIVE_EXPORTS",
+        20,
+        "exports of one merchant that are pending or processing; beyond it no more are taken",
+    )
+    idempotency_retention: timedelta = _setting(
+        "REMIT_IDEMPOTENCY_RETENTION_SECONDS",
+        timedelta(hours=24),
+        "how long an answer is kept for a request that comes again with its `Idempotency-Key`",
+    )
     grace: timedelta = _setting(
         "REMIT_GRACE_SECONDS",
         timedelta(seconds=4),
@@ -206,25 +223,4 @@ class Settings:
         Raises:
             ConfigurationError: a value does not parse or contradicts another.
         """
-        values: dict[str, Any] = {}
-        for item in fields(cls):
-            variable = item.metadata["variable"]
-            if text := environment.get(variable, "").strip():
-                values[item.name] = _parse(variable, text, type(item.default))
-        return cls(**values)
-
-
-def _parse(variable: str, text: str, kind: type) -> Any:
-    if kind is bool:
-        if text.lower() not in {"true", "false"}:
-            raise ConfigurationError(f"{variable} is {text!r}: it must be true or false")
-        return text.lower() == "true"
-    if kind in {int, timedelta}:
-        try:
-            number = int(text) if kind is int else float(text)
-        except ValueError:
-            raise ConfigurationError(f"{variable} is {text!r}: it must be a number") from None
-        if not 0 < number < 10**9:
-            raise ConfigurationError(f"{variable} is {text!r}: it must be between 0 and 10^9")
-        return number if kind is int else timedelta(seconds=number)
-    return Path(text) if issubclass(kind, Path) else text
+        return read(cls, environment)

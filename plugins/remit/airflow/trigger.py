@@ -1,8 +1,8 @@
 """Starting DAG runs inside the API server's process.
 
-There is no public in-process client yet (https://github.com/apache/airflow/issues/68874). This is
-the function that Airflow's own task API calls, with the checks that it makes first; a test pins its
-signature. Nothing else in Remit touches it.
+There is no public in-process client yet (https://github.com/apache/airflow/issues/68874). These are
+the functions that Airflow's own routes call, with the checks that they make first; a test pins
+their signatures. Nothing else in Remit touches them.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from remit.errors import TriggerUnavailable
+from remit.triggers import OUTBOX_ASSET
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,7 @@ class InProcessTrigger:
     """A `remit.triggers.Trigger` through Airflow's models."""
 
     def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
-        """Start a run; a run that exists already under the id is the same run, and fine.
-
-        Raises:
-            TriggerUnavailable: Airflow cannot take it: its database is out of reach, or the DAG is
-                not there, broken or paused.
-        """
+        """See `Trigger`."""
         # Airflow's models take seconds to import; the plugin is loaded by every component.
         from airflow.api.common.trigger_dag import trigger_dag
         from airflow.exceptions import AirflowException, DagRunAlreadyExists
@@ -37,7 +33,7 @@ class InProcessTrigger:
             # A deadlock or a lock that is held passes, and the run id makes the call idempotent.
             for attempt in run_with_db_retries():
                 with attempt:
-                    self.check(dag_id)
+                    _check(dag_id)
                     trigger_dag(
                         dag_id=dag_id,
                         run_id=run_id,
@@ -52,20 +48,46 @@ class InProcessTrigger:
 
     def wake_delivery(self) -> None:
         """See `Trigger`."""
-        raise TriggerUnavailable("not yet")
+        from airflow.assets.manager import asset_manager
+        from airflow.exceptions import AirflowException
+        from airflow.models.asset import AssetModel
+        from airflow.utils.retries import run_with_db_retries
+        from airflow.utils.session import create_session
+        from sqlalchemy import select
+        from sqlalchemy.exc import SQLAlchemyError
+
+        named = select(AssetModel).where(AssetModel.name == OUTBOX_ASSET, AssetModel.active.has())
+        event = None
+        try:
+            for attempt in run_with_db_retries():
+                with attempt, create_session() as session:
+                    asset = session.scalar(named)
+                    if asset is not None:
+                        event = asset_manager.register_asset_change(
+                            asset=asset, source_is_api=True, session=session
+                        )
+        except (AirflowException, SQLAlchemyError, ValueError) as error:
+            raise TriggerUnavailable(f"could not update {OUTBOX_ASSET}: {error}") from error
+        if event is None:
+            raise TriggerUnavailable(f"the asset {OUTBOX_ASSET} is not known to Airflow")
 
     def check(self, dag_id: str) -> None:
-        """Let a DAG pass whose runs can be started.
+        """See `Trigger`."""
+        from sqlalchemy.exc import SQLAlchemyError
 
-        Raises:
-            TriggerUnavailable: it is not there, broken or paused.
-        """
-        from airflow.models.dag import DagModel
+        try:
+            _check(dag_id)
+        except SQLAlchemyError as error:
+            raise TriggerUnavailable(f"Airflow's database does not answer: {error}") from error
 
-        dag = DagModel.get_current(dag_id)
-        if dag is None or dag.is_stale:
-            raise TriggerUnavailable(f"the DAG {dag_id} is not known to Airflow")
-        if dag.has_import_errors:
-            raise TriggerUnavailable(f"the DAG {dag_id} has import errors")
-        if dag.is_paused:
-            raise TriggerUnavailable(f"the DAG {dag_id} is paused")
+
+def _check(dag_id: str) -> None:
+    from airflow.models.dag import DagModel
+
+    dag = DagModel.get_current(dag_id)
+    if dag is None or dag.is_stale:
+        raise TriggerUnavailable(f"the DAG {dag_id} is not known to Airflow")
+    if dag.has_import_errors:
+        raise TriggerUnavailable(f"the DAG {dag_id} has import errors")
+    if dag.is_paused:
+        raise TriggerUnavailable(f"the DAG {dag_id} is paused")

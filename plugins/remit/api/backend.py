@@ -10,9 +10,12 @@ from typing import Any, TypeVar
 from anyio import CapacityLimiter, to_thread
 
 from remit.api.catalog import ReportCatalog
+from remit.api.deliveries import Deliveries
 from remit.exports.store import ExportStore
+from remit.metrics import NO_METRICS, Metrics
 from remit.services import Services
 from remit.triggers import Trigger
+from remit.webhooks.outbox import Outbox
 
 THREADS = 32
 """Requests that wait for AWS or Airflow at a time, in one process of the API server."""
@@ -24,12 +27,16 @@ class Backend:
     """Made once per process. `connect` is called by the first request, and again by the next one if
     it fails: a server that starts while AWS is out of reach need not be restarted."""
 
-    def __init__(self, connect: Callable[[], Services], trigger: Trigger) -> None:
+    def __init__(
+        self, connect: Callable[[], Services], trigger: Trigger, metrics: Metrics = NO_METRICS
+    ) -> None:
         self.trigger = trigger
+        self.metrics = metrics
         self._connect = connect
         self._connecting = threading.Lock()
         self._services: Services | None = None
         self._threads = CapacityLimiter(THREADS)
+        self.deliveries = Deliveries(trigger.wake_delivery, self.run)
 
     @property
     def services(self) -> Services:
@@ -50,9 +57,12 @@ class Backend:
         """The reports of the deployment's folder."""
         return ReportCatalog(self.services.settings.reports)
 
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Where events are put. One, for it remembers how long merchants' queues are."""
+        return Outbox(self.services)
+
     async def run(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """The result of blocking work, done on a thread of the hook's own: neither the API server's
         event loop nor the threads of Airflow's own routes are held up when DynamoDB is slow."""
-        return await to_thread.run_sync(
-            partial(work, *arguments, **named), limiter=self._threads
-        )
+        return await to_thread.run_sync(partial(work, *arguments, **named), limiter=self._threads)

@@ -1,9 +1,9 @@
 """Starting DAG runs, from inside Airflow's API server or from beside it.
 
-| form                                    | where the app runs                                      |
-|-----------------------------------------|---------------------------------------------------------|
-| `remit.airflow.trigger.InProcessTrigger`  | mounted in Airflow's API server                         |
-| `remit.triggers.rest.RestTrigger`       | a service of its own, which calls Airflow's public REST API |
+| form                                     | where the app runs                                   |
+|------------------------------------------|------------------------------------------------------|
+| `remit.airflow.trigger.InProcessTrigger` | mounted in Airflow's API server                      |
+| `remit.triggers.rest.RestTrigger`        | a service of its own, which calls Airflow's REST API |
 
 Both behave alike: one conformance suite holds them to it.
 """
@@ -12,6 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Protocol
+
+OUTBOX_ASSET = "remit_outbox"
+"""Name of the asset that starts the delivery."""
 
 
 class Trigger(Protocol):
