@@ -1,0 +1,346 @@
+"""Requests to the hook: the token, timeouts, tries, idempotency keys, and problem documents."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from types import MappingProxyType
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import ChunkedEncodingError, SSLError
+from urllib3.exceptions import HTTPError
+
+from remit import __version__
+from remit.client.errors import ClientError, NotReached, RemitApiError, kind_of
+from remit.client.retrying import RetryPolicy, Timing, Tries
+from remit.client.tokens import Anonymous, Bearer, Token, TokenSource
+from remit.errors import ConfigurationError
+from remit.webhooks.backoff import parse_retry_after
+from remit.webhooks.event import canonical_json
+
+Document = dict[str, Any]
+"""A JSON object of the hook."""
+
+PAGE = 100
+"""Things that are asked for at a time: the most that a page may have."""
+
+IN_PROGRESS = frozenset({"idempotency-key-in-use"})
+"""Kinds of 409 that pass: the same request, sent before, is still at work."""
+
+_SLOWED_DOWN = frozenset({408, 429})
+_PASSING = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
+_OF_THE_NETWORK = (OSError, HTTPError, HTTPException)
+_HOSTS, _CONNECTIONS = 4, 16
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """How long a server may be silent, in seconds."""
+
+    connect: float = 10.0
+    read: float = 60.0
+    """Between two pieces of an answer, not for all of it."""
+
+    @property
+    def pair(self) -> tuple[float, float]:
+        """As requests wants them."""
+        return self.connect, self.read
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the hook has answered, and how long it asks to wait before the next look (seconds)."""
+
+    status: int
+    document: Document = field(repr=False)
+    """It may hold links, and a secret that is shown once."""
+    retry_after: float | None = None
+
+
+def new_key() -> str:
+    """A fresh idempotency key."""
+    return secrets.token_hex(16)
+
+
+def new_session() -> requests.Session:
+    """Connections that are kept, for several threads."""
+    session = requests.Session()
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(_HOSTS, _CONNECTIONS))
+    return session
+
+
+class Transport:
+    """Sends requests to one hook in the name of one merchant. For several threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: Token,
+        *,
+        session: requests.Session | None = None,
+        timeouts: Timeouts | None = None,
+        retries: RetryPolicy | None = None,
+        timing: Timing | None = None,
+        keys: Callable[[], str] = new_key,
+    ) -> None:
+        self.base_url = _checked_url(base_url)
+        self.retries = retries or RetryPolicy()
+        self.timing = timing or Timing()
+        self._token = TokenSource(token)
+        self._session = session or new_session()
+        self._timeouts = timeouts or Timeouts()
+        self._keys = keys
+
+    def get(self, *path: str, query: Mapping[str, Any] = _NOTHING) -> Answer:
+        """GET a thing. `path` is its parts, unquoted.
+
+        Raises:
+            NotReached: there is no answer.
+            RemitApiError: the hook refuses.
+        """
+        return self._answer(self._call("GET", path, params=dict(query)))
+
+    def link(self, *path: str, query: Mapping[str, Any] = _NOTHING) -> str:
+        """GET a thing that is elsewhere: where the hook leads to. Nobody is taken there, as the
+        token is for the hook alone.
+
+        Raises:
+            NotReached, RemitApiError: as of `get`.
+        """
+        answer = self._call("GET", path, leads=True, params=dict(query))
+        return answer.headers["Location"]
+
+    def pages(self, *path: str, query: Mapping[str, Any] = _NOTHING) -> Iterator[Document]:
+        """The things of a list, page by page as they are taken.
+
+        Raises:
+            NotReached, RemitApiError: as of `get`, by each page.
+        """
+        asked: dict[str, Any] = {"limit": PAGE, **query}
+        while True:
+            page = self.get(*path, query=asked).document
+            yield from page["data"]
+            if page.get("next_cursor") is None:
+                return
+            asked["cursor"] = page["next_cursor"]
+
+    def post(
+        self, *path: str, body: Mapping[str, Any] | bytes = b"", key: str | None = None
+    ) -> Answer:
+        """POST something. It is done once, however often it is sent: `key` is its idempotency key,
+        a fresh one if there is none.
+
+        Raises:
+            TypeError: the body has something that JSON cannot carry exactly.
+            NotReached, RemitApiError: as of `get`.
+        """
+        headers = {"Idempotency-Key": self._keys() if key is None else key}
+        return self._answer(self._call("POST", path, body=_encoded(body), headers=headers))
+
+    def patch(self, *path: str, body: Mapping[str, Any]) -> Answer:
+        """PATCH a thing: to values, so that it can be sent again.
+
+        Raises:
+            TypeError: the body has something that JSON cannot carry exactly.
+            NotReached, RemitApiError: as of `get`.
+        """
+        return self._answer(self._call("PATCH", path, body=_encoded(body)))
+
+    def delete(self, *path: str) -> Answer:
+        """DELETE a thing. What a try without an answer has deleted is deleted.
+
+        Raises:
+            NotReached, RemitApiError: as of `get`.
+        """
+        return self._answer(self._call("DELETE", path))
+
+    def fetch(self, url: str, headers: Mapping[str, str] = _NOTHING) -> requests.Response:
+        """GET a link once. It is signed, and its server is not shown the token. The answer, of any
+        status, is a stream: close it.
+
+        Raises:
+            NotReached: there is no answer.
+        """
+        try:
+            return self._session.get(
+                url,
+                # What is compressed on S3 is downloaded as it is: its checksums are of that.
+                headers={**_OURS, "Accept-Encoding": "identity", **headers},
+                auth=Anonymous(),
+                timeout=self._timeouts.pair,
+                stream=True,
+            )
+        except requests.RequestException as error:
+            # Not chained: its text has the link, and whoever has that has the file.
+            raise NotReached(f"GET {place(url)}: {reason_of(error)}") from None
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._session.close()
+
+    def retry_after_of(self, answer: requests.Response) -> float | None:
+        """Seconds that an answer asks to wait."""
+        wait = parse_retry_after(answer.headers.get("Retry-After"), self.timing.clock())
+        return None if wait is None else wait.total_seconds()
+
+    def _answer(self, answer: requests.Response) -> Answer:
+        return Answer(answer.status_code, _document(answer), self.retry_after_of(answer))
+
+    def _call(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        leads: bool = False,
+        body: bytes = b"",
+        headers: Mapping[str, str] = _NOTHING,
+        params: Mapping[str, Any] = _NOTHING,
+    ) -> requests.Response:
+        url = "/".join((self.base_url, *map(_quoted, path)))
+        headers = {**_OURS, "Accept": "application/json", **headers}
+        if body:
+            headers["Content-Type"] = "application/json"
+        parts = {"data": body or None, "headers": headers, "params": dict(params)}
+        tries, renewed = Tries(self.retries, self.timing), False
+        while True:
+            token = self._token.current()
+            failure: ClientError
+            try:
+                answer = self._send(method, url, token, **parts)
+            except requests.RequestException as error:
+                failure = NotReached(f"{method} {url}: {reason_of(error)}")
+                passes, wait = _passes(error), None
+            else:
+                wait = self.retry_after_of(answer)
+                if _is_done(answer, method, tries.failed, leads):
+                    return answer
+                failure = _refusal(answer, wait)
+                passes = may_pass(failure)
+                if failure.status == 401 and not renewed:
+                    renewed = True
+                    if self._token.renewed(token):
+                        continue
+            if not (passes and tries.again(wait)):
+                raise failure
+
+    def _send(self, method: str, url: str, token: str, **parts: Any) -> requests.Response:
+        return self._session.request(
+            method,
+            url,
+            auth=Bearer(token),
+            timeout=self._timeouts.pair,
+            allow_redirects=False,  # wherever it leads, the token is not for there
+            **parts,
+        )
+
+
+_OURS: Mapping[str, str] = MappingProxyType({"User-Agent": f"remit-client/{__version__}"})
+
+
+def may_pass(error: RemitApiError) -> bool:
+    """Whether the same request may have another answer soon."""
+    if error.status == 409:
+        return error.kind in IN_PROGRESS
+    return error.status in _SLOWED_DOWN or (error.status >= 500 and error.status != 501)
+
+
+def place(url: str) -> str:
+    """A link without its signature, for messages."""
+    return url.partition("?")[0]
+
+
+def reason_of(error: BaseException) -> str:
+    """Why there is no answer: the innermost of the errors of the network, as one was raised by
+    another. The outer ones show the whole URL."""
+    inner = error
+    while isinstance(cause := inner.__cause__ or inner.__context__, _OF_THE_NETWORK):
+        inner = cause
+    if isinstance(inner, requests.RequestException) or not str(inner):
+        return f"no answer ({type(inner).__name__})"
+    return f"no answer ({inner})"
+
+
+def _passes(error: requests.RequestException) -> bool:
+    """Whether there may be an answer soon: not where a certificate is wrong, or the URL."""
+    return isinstance(error, _PASSING) and not isinstance(error, SSLError)
+
+
+def _is_done(answer: requests.Response, method: str, failed: int, leads: bool) -> bool:
+    if leads:
+        return answer.is_redirect  # it has a place
+    if method == "DELETE" and answer.status_code == 404:
+        return failed > 0  # the try before has deleted it, and its answer was lost
+    return answer.status_code < 300
+
+
+def _document(answer: requests.Response) -> Document:
+    document = _json(answer)
+    if document is None and answer.content:
+        raise RemitApiError(
+            answer.status_code,
+            document={"title": "not an answer of the hook", "detail": _WRONG_PLACE},
+            request_id=_request_id(answer),
+        )
+    return document or {}
+
+
+_WRONG_PLACE = "it is not a JSON object: the base URL has to be the hook's, like https://…/remit"
+
+
+def _refusal(answer: requests.Response, wait: float | None) -> RemitApiError:
+    status = answer.status_code
+    document = _json(answer) or {"title": answer.reason or ""}
+    if status < 400:
+        document = {"title": "not an answer of the hook", "detail": _WRONG_PLACE}
+    return kind_of(status)(
+        status, document=document, request_id=_request_id(answer), retry_after=wait
+    )
+
+
+def _request_id(answer: requests.Response) -> str:
+    return answer.headers.get("X-Request-ID", "")
+
+
+def _encoded(body: Mapping[str, Any] | bytes) -> bytes:
+    if isinstance(body, bytes):
+        return body
+    return canonical_json(body).encode() if body else b""
+
+
+def _json(answer: requests.Response) -> Document | None:
+    try:
+        document = json.loads(answer.content)
+    except (ValueError, RecursionError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _quoted(part: str) -> str:
+    """A part of a path, which leads nowhere else.
+
+    Raises:
+        ValueError: it is no id: empty, or nothing but dots.
+    """
+    if not isinstance(part, str) or not part.strip("."):
+        raise ValueError(f"{part!r} is no id")
+    return quote(part, safe="")
+
+
+def _checked_url(base_url: str) -> str:
+    # Nothing of it is shown: it might be the token, in the wrong place.
+    parts = urlsplit(base_url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ConfigurationError("the base URL is none: it has to be like https://…/remit")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ConfigurationError(
+            f"the base URL (of {parts.hostname}) has more than scheme, host, port and path"
+        )
+    return base_url.rstrip("/")
