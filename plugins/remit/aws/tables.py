@@ -22,7 +22,11 @@ class Tables:
     endpoints: Table[Pair]
     attempts: Table[Pair]
     replays: Table[str]
+    schedules: Table[Pair]
     audit_log: Table[Pair]
+    revoked_tokens: Table[Pair]
+    idempotency_keys: Table[str]
+    rate_limits: Table[Pair]
 
     @classmethod
     def on(cls, client: Any, prefix: str = "") -> Tables:
@@ -38,7 +42,11 @@ class Tables:
             endpoints=Table(client, f"{prefix}WebhookEndpoints", key="merchantID", sort="id"),
             attempts=Table(client, f"{prefix}WebhookAttempts", key="webhookID", sort="at"),
             replays=Table(client, f"{prefix}WebhookReplays"),
+            schedules=Table(client, f"{prefix}ExportSchedules", key="merchantID", sort="id"),
             audit_log=Table(client, f"{prefix}AuditLog", key="merchantID", sort="id"),
+            revoked_tokens=Table(client, f"{prefix}RevokedTokens", key="list", sort="jti"),
+            idempotency_keys=Table(client, f"{prefix}IdempotencyKeys"),
+            rate_limits=Table(client, f"{prefix}RateLimits", key="merchantID", sort="id"),
         )
 
     def name_of(self, table: str) -> str:
