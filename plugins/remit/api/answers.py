@@ -5,12 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from fastapi.responses import Response
-
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class Answer:
     status: int
     document: Mapping[str, Any] = field(repr=False)
     """A JSON object. It may hold a secret that is shown once."""
-    headers: Mapping[str, str] = _NO_HEADERS
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
         """As it goes out."""

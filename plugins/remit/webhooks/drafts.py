@@ -105,24 +105,20 @@ def event_expiry(now: datetime, settings: Settings) -> int:
 
 def batches(drafts: Iterable[Draft]) -> Iterator[list[Draft]]:
     """Drafts by transactions: as many as the limits allow, and no event id twice in one."""
-    batch: list[Draft] = []
+    batch: dict[str, Draft] = {}
+    actions = size = 0
     for draft in drafts:
-        if draft.actions and batch and not _fits(draft, batch):
-            yield batch
-            batch = []
-        if draft.actions:
-            batch.append(draft)
+        if not draft.actions:
+            continue
+        actions, size = actions + len(draft.actions), size + draft.size
+        if batch and (
+            actions > TRANSACTION_LIMIT or size > TRANSACTION_BYTES or draft.event.id in batch
+        ):
+            yield [*batch.values()]
+            batch, actions, size = {}, len(draft.actions), draft.size
+        batch[draft.event.id] = draft
     if batch:
-        yield batch
-
-
-def _fits(draft: Draft, batch: Sequence[Draft]) -> bool:
-    together = [*batch, draft]
-    return (
-        sum(len(one.actions) for one in together) <= TRANSACTION_LIMIT
-        and sum(one.size for one in together) <= TRANSACTION_BYTES
-        and all(one.event.id != draft.event.id for one in batch)
-    )
+        yield [*batch.values()]
 
 
 def taken(drafts: Iterable[Draft], reasons: Sequence[str | None]) -> list[Draft]:

@@ -60,6 +60,9 @@ class Seals(Protocol):
     def seal(self, secret: str) -> str:
         """The secret as it is stored."""
 
+    def open(self, sealed: str) -> str:
+        """The secret as the merchant has it."""
+
 
 @dataclass(frozen=True)
 class Created:
@@ -109,7 +112,7 @@ class EndpointStore:
         self._new_secret = new_secret
 
     @classmethod
-    def of(cls, services: Services) -> EndpointStore:
+    def of(cls, services: Services, new_id: Callable[[datetime], str] = ulid) -> EndpointStore:
         """With the deployment's keys, and its rules of where webhooks may go.
 
         Raises:
@@ -118,25 +121,29 @@ class EndpointStore:
         # With it comes aiohttp, which producers of events, who only read endpoints, do not need.
         from remit.webhooks.urls import url_check
 
-        return cls(services, services.vault, url_check(services.settings))
+        return cls(services, services.vault, url_check(services.settings), new_id=new_id)
 
     def create(self, merchant_id: str, values: Mapping[str, Any], *, actor: Actor) -> Created:
-        """A new endpoint of the fields `NEW_FIELDS`, with the given secret or a fresh one.
+        """A new endpoint of the fields `NEW_FIELDS`, with the given secret or a fresh one. One that
+        is there already, under an id that `new_id` gives a second time, was made by the same
+        request, which was broken off: it is returned as it is, and nothing is changed.
 
         Raises:
             InvalidRequest: fields are wrong; all of them are named, and nothing is stored.
-            Conflict: the merchant has as many endpoints as it can have.
+            Conflict: the merchant has as many endpoints as it can have, or the secret of the one
+                that is there has ended.
         """
         check_merchant(merchant_id)
         attributes = check_new(values, self._check_url)
         secret = values.get("secret") or self._new_secret()
         now = self._services.clock()
         key = (merchant_id, f"ep-{self._new_id(now)}")
+        fresh = self._sealed(secret, now)
         record = {
             "merchantID": merchant_id,
             "id": key[1],
             **attributes,
-            "secrets": [self._sealed(secret, now)],
+            "secrets": [fresh],
             "createdAt": format_instant(now),
             "updatedAt": format_instant(now),
         }
@@ -148,6 +155,9 @@ class EndpointStore:
         )
         actions = [{"Update": enroll}, {"Put": self._endpoints.create_action(record)}]
         if not self._records.write(key, "created", actor, told(attributes), actions):
+            if (made := self._endpoints.get(key)) is not None:
+                endpoint = endpoint_in(made)
+                return Created(endpoint, self._secret_of(endpoint, fresh["id"]))
             raise Conflict(
                 f"there are {MAX_ENDPOINTS} endpoints, the most that a merchant can have: "
                 "change one of them, or delete one first"
@@ -220,10 +230,13 @@ class EndpointStore:
     ) -> Rotated:
         """Give an endpoint a new secret, the given one or a fresh one. The old ones sign beside it
         until the overlap ends (by default that of the settings); zero ends them at once.
+        One whose id `new_id` gives a second time is there by the same request, which was broken
+        off: it is returned as it is.
 
         Raises:
             InvalidRequest: the overlap or the secret is wrong.
-            Conflict: it is the default endpoint, or too many secrets are live.
+            Conflict: it is the default endpoint, too many secrets are live, or the one that is
+                there has ended.
         """
         key = (merchant_id, endpoint_id)
         self._records.read(key)
@@ -240,13 +253,23 @@ class EndpointStore:
         shown_once, now = secret or self._new_secret(), self._services.clock()
         fresh = self._sealed(shown_once, now)
 
-        def change(record: Item) -> Change:
-            secrets = rotated(record.get("secrets", ()), fresh, now, overlap)
+        there_before = False
+
+        def change(record: Item) -> Change | None:
+            nonlocal there_before
+            stored = record.get("secrets", ())
+            there_before = any(one.get("id") == fresh["id"] for one in stored)
+            if there_before:
+                return None
+            secrets = rotated(stored, fresh, now, overlap)
             live = [one["id"] for one in secrets]
             details = {"overlapSeconds": int(overlap.total_seconds()), "live": live}
             return Change({"secrets": secrets}, details)
 
-        return Rotated(self._records.change(key, "secret_rotated", actor, change), shown_once)
+        endpoint = self._records.change(key, "secret_rotated", actor, change)
+        if there_before:
+            shown_once = self._secret_of(endpoint, fresh["id"])
+        return Rotated(endpoint, shown_once)
 
     def disable(self, merchant_id: str, endpoint_id: str, reason: str, *, actor: Actor) -> Endpoint:
         """Stop sending to an endpoint. One that is disabled already stays as it is.
@@ -276,6 +299,14 @@ class EndpointStore:
             return Change(dict.fromkeys(there), details) if there else None
 
         return self._records.change((merchant_id, endpoint_id), "enabled", actor, change)
+
+    def _secret_of(self, endpoint: Endpoint, secret_id: str) -> str:
+        for secret in endpoint.secrets:
+            if secret.id == secret_id:
+                return self._vault.open(secret.sealed)
+        raise Conflict(
+            f"endpoint {endpoint.id} has been given another secret since: rotate it to be shown one"
+        )
 
     def _sealed(self, secret: str, now: datetime) -> Item:
         return {

@@ -4,6 +4,7 @@
 |-------------------------------------------------------|----------------------------------------|
 | changes something of its own in the same transaction  | `Outbox.items_for`, or `Outbox.alone`  |
 | has nothing else to write                             | `Outbox.publish`, `publish_many`       |
+| wants to know of each event what became of it         | `Outbox.publish_each`                  |
 | is Remit itself, and must not fail for a full queue   | `actions_for`                          |
 
 The payload is stored once, in `Events`. It is never copied into the records, however small it is:
@@ -19,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remit.aws.transactions import TransactionCanceled, transact
 from remit.clock import format_instant
@@ -65,9 +66,19 @@ class Outbox:
             QueueFull: the merchant's queue has no room for them.
             Conflict: the merchant has more endpoints than a transaction can serve.
         """
-        draft = draft_of(event, self._endpoints(event.merchant_id), self._services)
-        self._gauge.check(event.merchant_id, draft.waiting)
-        self._gauge.added(event.merchant_id, draft.waiting)
+        return self._taken_in(draft_of(event, self._endpoints(event.merchant_id), self._services))
+
+    def items_to(self, event: Event, endpoint: Endpoint) -> list[Action]:
+        """The actions that publish an event to one endpoint alone, whatever its filter.
+
+        Raises:
+            QueueFull: the merchant's queue has no room for it.
+        """
+        return self._taken_in(draft_of(event, [replace(endpoint, events=("*",))], self._services))
+
+    def _taken_in(self, draft: Draft) -> list[Action]:
+        self._gauge.check(draft.event.merchant_id, draft.waiting)
+        self._gauge.added(draft.event.merchant_id, draft.waiting)
         return draft.actions
 
     def alone(self, event: Event) -> Action:
@@ -117,13 +128,28 @@ class Outbox:
         """
         drafts = self._drafts(events)
         _check_ids(drafts)
-        self._check(drafts)
-        results: dict[int, Published] = {}
-        conflicts: list[str] = []
-        for batch in batches(drafts):
-            results |= self._write(batch, conflicts)
-        if conflicts:
+        results = self._publish(drafts)
+        if conflicts := [str(one) for one in results if isinstance(one, Conflict)]:
             raise Conflict("; ".join(conflicts))
+        return [one for one in results if isinstance(one, Published)]
+
+    def publish_each(self, events: Iterable[Event]) -> list[Published | Conflict]:
+        """Publish events as `publish_many` does, and say of each what became of it. One whose id
+        was given to another event before, among these too, is a `Conflict`.
+
+        Raises:
+            QueueFull: a merchant's queue has no room for its webhooks; nothing was written.
+            Conflict: a merchant has more endpoints than a transaction can serve; nothing was
+                written.
+            StoreUnavailable: not everything was written.
+        """
+        return self._publish(self._drafts(events))
+
+    def _publish(self, drafts: Sequence[Draft]) -> list[Published | Conflict]:
+        self._check(drafts)
+        results: dict[int, Published | Conflict] = {}
+        for batch in batches(drafts):
+            results |= self._write(batch)
         return [results.get(draft.number, Published(())) for draft in drafts]
 
     def _drafts(self, events: Iterable[Event]) -> list[Draft]:
@@ -145,9 +171,9 @@ class Outbox:
     def _endpoints(self, merchant_id: str) -> list[Endpoint]:
         return endpoints_of(self._services.tables, merchant_id)
 
-    def _write(self, batch: Sequence[Draft], conflicts: list[str]) -> dict[int, Published]:
+    def _write(self, batch: Sequence[Draft]) -> dict[int, Published | Conflict]:
         """Write a batch in one transaction; without those that were published before, if that is
-        why it was canceled. `conflicts` is told which of those were another event."""
+        why it was canceled."""
         if not batch:
             return {}
         try:
@@ -157,13 +183,13 @@ class Outbox:
             if not before:
                 raise
             left = [draft for draft in batch if draft.number not in before]
-            duplicates = {}
+            duplicates: dict[int, Published | Conflict] = {}
             for number, draft in before.items():
                 try:
                     duplicates[number] = self._duplicate(draft)
                 except Conflict as conflict:
-                    conflicts.append(str(conflict))
-            return duplicates | self._write(left, conflicts)
+                    duplicates[number] = conflict
+            return duplicates | self._write(left)
         for draft in batch:
             self._gauge.added(draft.event.merchant_id, draft.waiting)
         return {draft.number: Published(draft.webhook_ids) for draft in batch}

@@ -159,7 +159,7 @@ def read_record(item: Mapping[str, Any], lifetime: timedelta) -> Webhook:
         attempts=_attempts(item),
         deliver_before=_deadline(item, lifetime),
         event_id=_text(item, "eventID") if "eventID" in item else None,
-        payload=_payload(item),
+        payload=payload_in(item),
     )
     if webhook.event_id is None and webhook.payload is None:
         raise Unsendable("the record has neither an event nor a payload")
@@ -195,8 +195,13 @@ def _attempts(item: Mapping[str, Any]) -> int:
     return attempts
 
 
-def _payload(item: Mapping[str, Any]) -> str | None:
-    """Text is sent as it is; older releases of the platform's service stored a map."""
+def payload_in(item: Mapping[str, Any]) -> str | None:
+    """The payload that a record carries itself, None if it has none. Text is sent as it is; older
+    releases of the platform's service stored a map.
+
+    Raises:
+        Unsendable: it is neither, or cannot be written as JSON.
+    """
     payload = item.get("payload")
     match payload:
         case None | "":

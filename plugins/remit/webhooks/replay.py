@@ -19,16 +19,14 @@ from typing import Any
 
 from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
-from remit.aws.limits import MAX_KEY_BYTES
 from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import epoch_seconds
 from remit.errors import Conflict, NotFound, RecordRefused, Refusal, StoreUnavailable
 from remit.services import Services
 from remit.webhooks.endpoint import Endpoint
-from remit.webhooks.endpoint_records import check_merchant
-from remit.webhooks.endpoint_request import shown
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import EVENT_ID
+from remit.webhooks.listing import webhook_of
 from remit.webhooks.moves import Changes, redelivery
 from remit.webhooks.policy import Status
 from remit.webhooks.record import Lifespan, Unsendable, Webhook, read_record
@@ -192,15 +190,14 @@ def replayable(services: Services, merchant_id: str, webhook_id: str) -> Candida
         NotFound: the merchant has no such webhook, or its payload or its endpoint is gone.
         Conflict: it is in the queue still, its endpoint is disabled, or no attempt can help.
     """
-    check_merchant(merchant_id)
-    sane = webhook_id.isprintable() and 0 < len(webhook_id.encode()) <= MAX_KEY_BYTES
-    record = services.tables.webhooks.get(webhook_id) if sane else None
-    if record is None or record.get("merchantID") != merchant_id:
-        raise NotFound(f"there is no webhook {shown(webhook_id)}")
-    name = f"webhook {webhook_id}"
+    return _replayable(services, webhook_of(services, merchant_id, webhook_id))
+
+
+def _replayable(services: Services, record: Item) -> Candidate:
+    name = f"webhook {record['id']}"
     if "dueShard" in record:
         raise Conflict(f"{name} is still in the queue: its next attempt is due {record['dueAt']}")
-    (verdict,) = Judge(services, merchant_id).judge([record])
+    (verdict,) = Judge(services, record["merchantID"]).judge([record])
     if isinstance(verdict, Refused):
         raise _ERRORS[verdict.why](f"{name} cannot be replayed: {verdict.detail}")
     if (status := verdict.webhook.status) not in ENDED:
@@ -208,8 +205,18 @@ def replayable(services: Services, merchant_id: str, webhook_id: str) -> Candida
     return verdict
 
 
-def replay_one(services: Services, merchant_id: str, webhook_id: str, *, actor: Actor) -> Webhook:
+def replay_one(
+    services: Services,
+    merchant_id: str,
+    webhook_id: str,
+    *,
+    actor: Actor,
+    request_id: str | None = None,
+) -> Webhook:
     """Put one webhook into the queue once more, due now; returns it as it was.
+
+    A request that has an id replays it once, however often it is made: what it has replayed before
+    is returned as it is now.
 
     Raises:
         InvalidRequest, NotFound, Conflict: see `replayable`.
@@ -217,21 +224,25 @@ def replay_one(services: Services, merchant_id: str, webhook_id: str, *, actor: 
         StoreUnavailable: others write it all the time, or nothing was written.
     """
     for _ in range(_TRIES):
-        candidate = replayable(services, merchant_id, webhook_id)
-        if _write(services, candidate, actor):
+        record = webhook_of(services, merchant_id, webhook_id)
+        if request_id is not None and record.get("replayedBy") == request_id:
+            return read_record(record, services.settings.webhook_lifetime)
+        candidate = _replayable(services, record)
+        if _write(services, candidate, actor, request_id):
             log.info("webhook=%s of %s is replayed, by %r", webhook_id, merchant_id, actor.name)
             return candidate.webhook
     raise StoreUnavailable(f"could not replay webhook {webhook_id}: others write it all the time")
 
 
-def _write(services: Services, candidate: Candidate, actor: Actor) -> bool:
+def _write(services: Services, candidate: Candidate, actor: Actor, request_id: str | None) -> bool:
     """Replay and tell the audit log, both or neither. False: the record was changed, or its event
     removed, since they were read."""
     now, tables, webhook = services.clock(), services.tables, candidate.webhook
     lifespan = Lifespan.of(now, services.settings)
-    actions = [
-        {"Update": tables.webhooks.update_action(webhook.id, **requeue(candidate, now, lifespan))}
-    ]
+    changes = requeue(candidate, now, lifespan)
+    if request_id is not None:
+        changes["set"]["replayedBy"] = request_id
+    actions = [{"Update": tables.webhooks.update_action(webhook.id, **changes)}]
     if webhook.event_id is not None and (extended := extension(candidate, lifespan)) is not None:
         actions.append({"Update": tables.events.update_action(webhook.event_id, **extended)})
     entry = AuditLog(services).entry(

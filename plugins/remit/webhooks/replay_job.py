@@ -13,7 +13,7 @@ from typing import Any
 
 from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
-from remit.aws.transactions import transact
+from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import epoch_seconds, format_instant, parse_instant
 from remit.errors import NotFound, RemitError
 from remit.ids import ulid
@@ -23,7 +23,7 @@ from remit.webhooks.endpoint import DEFAULT_ENDPOINT
 from remit.webhooks.endpoint_records import EndpointRecords, check_merchant
 from remit.webhooks.endpoint_request import shown
 from remit.webhooks.replay_filter import DEFAULT_RATE, ReplayFilter, check_filter
-from remit.webhooks.replay_pages import Count, count
+from remit.webhooks.replay_pages import COUNTED_PAGES, Count, count
 
 _REPLAY_ID = re.compile(r"replay-[0-9a-z]{1,64}")
 
@@ -107,6 +107,9 @@ def request_replay(
 ) -> Item:
     """Ask for a replay of many webhooks, so many per second; returns its document.
 
+    A request whose `new_id` gives the same id twice asks once: the document is then of the replay
+    that is there.
+
     Raises:
         InvalidRequest: fields are wrong; all of them are named, and nothing is stored.
         NotFound: the merchant has no such endpoint.
@@ -135,20 +138,31 @@ def request_replay(
         target=key,
         details={**wanted.document(), "rate": rate},
     )
-    transact(services.tables.client, [{"Put": replays.create_action(record)}, entry])
+    try:
+        transact(services.tables.client, [{"Put": replays.create_action(record)}, entry])
+    except TransactionCanceled as canceled:
+        if canceled.reasons[0] != FAILED_CONDITION:
+            raise
+        return find_replay(services, merchant_id, key)
     return job_document(record)
 
 
 def count_replay(
-    services: Services, merchant_id: str, wanted: ReplayFilter, *, rate: int = DEFAULT_RATE
+    services: Services,
+    merchant_id: str,
+    wanted: ReplayFilter,
+    *,
+    rate: int = DEFAULT_RATE,
+    pages: int = COUNTED_PAGES,
 ) -> Count:
-    """What such a replay would do if it was asked for now; nothing is changed.
+    """What such a replay would do if it was asked for now; nothing is changed. So many pages of a
+    thousand webhooks, or a megabyte of them, are looked at for it.
 
     Raises:
         InvalidRequest, NotFound: as of `request_replay`.
         StoreUnavailable: it could not be counted.
     """
-    return count(services, merchant_id, _checked(services, merchant_id, wanted, rate))
+    return count(services, merchant_id, _checked(services, merchant_id, wanted, rate), pages)
 
 
 def find_replay(services: Services, merchant_id: str, replay_id: str) -> Item:

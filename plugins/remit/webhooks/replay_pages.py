@@ -24,7 +24,7 @@ PAGE = 1_000
 COUNTED = 100_000
 """So many webhooks are counted at the most."""
 
-_COUNTED_PAGES = 1_000
+COUNTED_PAGES = 1_000
 """So many pages are looked at for a count, whether or not something in them matches."""
 
 
@@ -121,15 +121,17 @@ class Count:
     complete: bool = True
 
 
-def count(services: Services, merchant_id: str, wanted: ReplayFilter) -> Count:
-    """Look at every webhook that a replay would find now, and change nothing.
+def count(
+    services: Services, merchant_id: str, wanted: ReplayFilter, pages_to_count: int = COUNTED_PAGES
+) -> Count:
+    """Look at every webhook that a replay would find now, in so many pages, and change nothing.
 
     Raises:
         StoreUnavailable: they could not be read.
     """
     counted, start = Count(), None
     pages = Pages(services, merchant_id, wanted, "none")
-    for _ in range(_COUNTED_PAGES):
+    for _ in range(pages_to_count):
         page = pages.read(start)
         start = page.next
         for found in page.found:

@@ -262,7 +262,7 @@ def test_what_cannot_be_replayed_is_counted_with_why_and_blocks_nothing(
             {"attempts": "x"},
             {"eventID": 5},
             {"createdAt": None},
-            {"createdAt": 5},
+            {"createdAt": "yesterday"},
             {"status": "expired", "attempts": -1},
         )
     ):
@@ -718,7 +718,7 @@ def test_a_count_changes_nothing_and_says_when_there_may_be_more(
     monkeypatch.setattr(replay_pages, "COUNTED", 5)
     some = count_replay(services, MERCHANT, window())
     assert (some.matched, some.replayable, some.complete) == (5, 5, False)
-    monkeypatch.setattr(replay_pages, "_COUNTED_PAGES", 2)
+    monkeypatch.setattr(replay_pages, "COUNTED_PAGES", 2)
     fewer = count_replay(services, MERCHANT, window())
     assert (fewer.matched, fewer.complete) == (4, False)
     assert services.tables.webhooks.get_many(keys) == before
