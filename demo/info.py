@@ -17,7 +17,7 @@ from demo.environment import AIRFLOW_USER, PASSWORDS_FILE
 from demo.loopback import loopback
 from demo.ports import HOST, Ports
 from demo.processes import ProcessRecord
-from remit.auth.tokens import TokenSettings, mint
+from remit.auth import TokenSettings, mint
 from remit.aws.session import Aws
 
 PERMISSIONS = ("payments", "refunds", "webhooks")

@@ -1,130 +1,117 @@
-"""JSON Web Tokens (RFC 7519), HS256, for the trigger hook. Airflow's own secret is never used."""
+"""Checks and makes JSON Web Tokens (RFC 7519). Airflow's own secret is never used.
+
+A token goes through the stages in this order, and the first that it fails refuses it:
+
+`compact` (its text and header) → `keyring` (the key that it names) → algorithm and signature, both
+the key's → `claims` → revocation. Nothing that it claims is read before its signature is checked.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jwt
-
+from remit.auth import compact
+from remit.auth.caller import Caller
+from remit.auth.claims import Rules
+from remit.auth.keyring import KeyRing, read_file, secrets_in
+from remit.auth.keys import Key
+from remit.auth.renewal import Renewed
+from remit.auth.settings import TokenSettings
+from remit.auth.strict_json import NotAnObject, parse_object
 from remit.clock import Clock, epoch_seconds, system_clock
 from remit.errors import ConfigurationError, NotAuthenticated
 
-ALGORITHM = "HS256"
-MIN_SECRET_BYTES = 32
-"""HS256 wants a key at least as long as its hash (RFC 7518, section 3.2): 256 bits."""
-
-MAX_LIFETIME = timedelta(hours=1)
-LEEWAY = timedelta(seconds=30)
-MAX_TOKEN_CHARACTERS = 8192
-
-_REQUIRED = ("exp", "iat", "iss", "aud", "merchant_id")
-
-
-@dataclass(frozen=True)
-class TokenSettings:
-    """The secret, and what a token must say about who made it and for whom."""
-
-    secret: str = field(repr=False)
-    issuer: str
-    audience: str
-    max_lifetime: timedelta = MAX_LIFETIME
-
-    def __post_init__(self) -> None:
-        size = len(self.secret.encode())
-        if size < MIN_SECRET_BYTES:
-            raise ConfigurationError(
-                f"JWT_SECRET has {size} bytes: HS256 needs at least {MIN_SECRET_BYTES} (256 bits); "
-                "make one with: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
-            )
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> TokenSettings:
-        """Read `JWT_SECRET`, `JWT_ISSUER` and `JWT_AUDIENCE`. None of them has a default.
-
-        Raises:
-            ConfigurationError: one is missing, or the secret is too short.
-        """
-        names = ("JWT_SECRET", "JWT_ISSUER", "JWT_AUDIENCE")
-        missing = [name for name in names if not environment.get(name)]
-        if missing:
-            raise ConfigurationError(
-                f"{', '.join(missing)} must be set: the hook serves nobody without"
-            )
-        secret, issuer, audience = (environment[name] for name in names)
-        return cls(secret, issuer, audience)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Whom a token speaks for."""
-
-    merchant_id: str
-    permissions: frozenset[str]
-    email: str | None = None
-    token_id: str | None = None
-
-    def may(self, permission: str) -> bool:
-        """Whether the token grants a permission; there are no wildcards."""
-        return permission in self.permissions
+if TYPE_CHECKING:
+    from remit.services import Services
 
 
 class Verifier:
-    """Checks tokens against one set of settings."""
+    """Checks tokens against one set of settings. Threads may share it."""
 
-    def __init__(self, settings: TokenSettings, clock: Clock = system_clock) -> None:
-        self._settings = settings
-        self._clock = clock
-
-    def verify(self, token: str) -> Caller:
-        """The caller that a token proves.
+    def __init__(
+        self,
+        settings: TokenSettings,
+        clock: Clock = system_clock,
+        *,
+        ring: KeyRing | None = None,
+        is_revoked: Callable[[str], bool] | None = None,
+        renewed: Iterable[Renewed[Any]] = (),
+    ) -> None:
+        """`is_revoked` tells of a `jti`, at once; `renewed` is what it reads in the background.
 
         Raises:
-            NotAuthenticated: the token is not valid. The reason never contains the token.
+            ConfigurationError: a file of keys is wrong, or nobody tells what was revoked though the
+                settings want to know.
         """
-        if len(token) > MAX_TOKEN_CHARACTERS:
-            raise NotAuthenticated(f"the token is longer than {MAX_TOKEN_CHARACTERS} characters")
-        try:
-            # Times are checked below, against the injected clock.
-            claims = jwt.decode(
-                token,
-                self._settings.secret,
-                algorithms=[ALGORITHM],
-                issuer=self._settings.issuer,
-                audience=self._settings.audience,
-                options={
-                    "require": list(_REQUIRED),
-                    "verify_exp": False,
-                    "verify_iat": False,
-                    "verify_nbf": False,
-                },
-            )
-        except jwt.InvalidTokenError as error:
-            raise NotAuthenticated(f"{type(error).__name__}: {error}") from None
-        except (ValueError, TypeError, RecursionError) as error:
-            raise NotAuthenticated(f"the token does not parse: {type(error).__name__}") from None
-        self._check_times(claims)
-        return Caller(
-            merchant_id=_merchant(claims["merchant_id"]),
-            permissions=_permissions(claims.get("permissions", [])),
-            email=_optional_text(claims, "email"),
-            token_id=_optional_text(claims, "jti"),
-        )
+        if settings.revocation and is_revoked is None:
+            raise ConfigurationError("JWT_REVOCATION is set: use Verifier.of, which has the list")
+        self._ring = ring or KeyRing.of(settings)
+        self._rules = Rules(settings)
+        self._clock = clock
+        self._is_revoked = is_revoked
+        self._renewed = (*self._ring.sources, *renewed)
 
-    def _check_times(self, claims: Mapping[str, Any]) -> None:
-        now, leeway = self._clock().timestamp(), LEEWAY.total_seconds()
-        issued, expires = _number(claims, "iat"), _number(claims, "exp")
-        if expires <= now - leeway:
-            raise NotAuthenticated("the token has expired")
-        if issued > now + leeway:
-            raise NotAuthenticated("the token was issued in the future")
-        if "nbf" in claims and _number(claims, "nbf") > now + leeway:
-            raise NotAuthenticated("the token is not valid yet")
-        if expires - issued > self._settings.max_lifetime.total_seconds():
-            raise NotAuthenticated(f"the token lives longer than {self._settings.max_lifetime}")
+    @classmethod
+    def of(
+        cls,
+        settings: TokenSettings,
+        connect: Callable[[], Services],
+        clock: Clock = system_clock,
+    ) -> Verifier:
+        """For a deployment: with its list of revoked tokens, if the settings want one. `connect` is
+        called for that alone, in the background.
+
+        Raises:
+            ConfigurationError: a file of keys is wrong.
+        """
+        if not settings.revocation:
+            return cls(settings, clock)
+        from remit.auth.revocation import RevokedTokens
+
+        revoked = RevokedTokens(connect)
+        return cls(settings, clock, is_revoked=revoked.has, renewed=[revoked.renewed])
+
+    def start(self) -> None:
+        """Begin to read in the background what is read there. The first token does so, too, but is
+        refused with a 503 if it needs what has not come yet."""
+        for one in self._renewed:
+            one.start()
+
+    def renew(self) -> None:
+        """Read now what is read in the background, and wait for it. For commands."""
+        for one in self._renewed:
+            one.renew()
+
+    def stop(self) -> None:
+        """End what `start` began."""
+        for one in self._renewed:
+            one.stop()
+
+    def verify(self, token: str) -> Caller:
+        """The caller that a token proves. Waits for nothing.
+
+        Raises:
+            NotAuthenticated: the token is not valid. The reason has nothing of the token in it.
+            Transient: that cannot be told now, for keys or the list of revoked tokens are not read.
+        """
+        self.start()
+        signed = compact.parse(token)
+        key = self._ring.find(signed.kid)
+        if signed.algorithm != key.algorithm:
+            raise NotAuthenticated(_other_algorithm(signed.algorithm, key))
+        if not key.is_signed(signed.text, signed.signature):
+            raise NotAuthenticated(f"the signature is not that of the {key.algorithm} key")
+        try:
+            claims = parse_object(signed.payload)
+        except NotAnObject as error:
+            raise NotAuthenticated(f"the token's payload {error}") from None
+        caller = self._rules.caller(claims, self._clock().timestamp())
+        if self._is_revoked is not None:
+            _check_revoked(caller, self._is_revoked)
+        return caller
 
 
 def mint(
@@ -133,45 +120,70 @@ def mint(
     *,
     permissions: Collection[str],
     now: datetime,
-    lifetime: timedelta = MAX_LIFETIME,
+    lifetime: timedelta | None = None,
     email: str | None = None,
+    kid: str | None = None,
+    token_id: str | None = None,
 ) -> str:
-    """A token for a merchant, as the payments platform's own service would issue it."""
+    """A token for a merchant, as the payments platform's own service would issue it.
+
+    It lives as long as the settings allow unless told otherwise, is signed with the first key
+    unless `kid` names one, and has a random `jti` unless `token_id` is one.
+
+    Raises:
+        ConfigurationError: there is no such key, or none at all that signs.
+    """
+    import jwt
+
+    named, secret = signing_key(settings, kid)
     claims: dict[str, Any] = {
         "merchant_id": merchant_id,
         "permissions": sorted(permissions),
         "iss": settings.issuer,
         "aud": [settings.audience],
         "iat": epoch_seconds(now),
-        "exp": epoch_seconds(now + lifetime),
+        "exp": epoch_seconds(now + (settings.max_lifetime if lifetime is None else lifetime)),
+        "jti": token_id or secrets.token_hex(16),
     }
     if email:
         claims["email"] = email
-    return jwt.encode(claims, settings.secret, algorithm=ALGORITHM)
+    headers = None if named is None else {"kid": named}
+    return jwt.encode(claims, secret, algorithm="HS256", headers=headers)
 
 
-def _number(claims: Mapping[str, Any], name: str) -> float:
-    value = claims[name]
-    # The comparison is false for NaN, too, which JSON parsers let through.
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 2**53:
-        raise NotAuthenticated(f"the claim {name!r} is not a time")
-    return value
+def signing_key(settings: TokenSettings, kid: str | None = None) -> tuple[str | None, str]:
+    """The `kid`, which `JWT_SECRET` has not, and the secret that new tokens are signed with.
+
+    Raises:
+        ConfigurationError: there is no such key, or none at all that signs.
+    """
+    named = dict(settings.named_secrets)
+    if settings.keys_file:
+        in_file = secrets_in(read_file("JWT_KEYS_FILE", settings.keys_file))
+        named = {**named, **in_file, **named}  # in the order, and with the precedence, of the ring
+    if kid is not None:
+        if kid not in named:
+            known = ", ".join(map(repr, named)) or "none"
+            raise ConfigurationError(f"no key that signs has the kid {kid!r}; there are: {known}")
+        return kid, named[kid]
+    if named:
+        return next(iter(named.items()))
+    if settings.secret:
+        return None, settings.secret
+    raise ConfigurationError(
+        "there is no key to sign with: set JWT_SECRET, JWT_KEYS or JWT_KEYS_FILE (the keys of a "
+        "JWKS only verify)"
+    )
 
 
-def _merchant(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 256 or not value.isprintable():
-        raise NotAuthenticated("the claim 'merchant_id' is not an id")
-    return value
+def _other_algorithm(algorithm: str, key: Key) -> str:
+    if algorithm.lower() == "none":
+        return "the token is not signed: its algorithm is none"
+    return f"the token's algorithm is not {key.algorithm}, which is that of its key"
 
 
-def _permissions(value: Any) -> frozenset[str]:
-    if not isinstance(value, list) or not all(isinstance(entry, str) for entry in value):
-        raise NotAuthenticated("the claim 'permissions' is not a list of names")
-    return frozenset(value)
-
-
-def _optional_text(claims: Mapping[str, Any], name: str) -> str | None:
-    value = claims.get(name)
-    if value is not None and not isinstance(value, str):
-        raise NotAuthenticated(f"the claim {name!r} is not text")
-    return value
+def _check_revoked(caller: Caller, is_revoked: Callable[[str], bool]) -> None:
+    if caller.token_id is None:
+        raise NotAuthenticated("the token has no 'jti', without which it could not be revoked")
+    if is_revoked(caller.token_id):
+        raise NotAuthenticated("the token was revoked")

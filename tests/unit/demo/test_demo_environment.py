@@ -4,7 +4,7 @@ from pathlib import Path
 
 from demo.environment import Secrets, stack_environment, with_callers
 from demo.ports import Ports
-from remit.auth.tokens import TokenSettings
+from remit.auth import TokenSettings
 from remit.settings import Settings
 
 PORTS = Ports(airflow=18080, aws=15055, receiver=18090)

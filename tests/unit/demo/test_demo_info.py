@@ -10,7 +10,7 @@ from demo.environment import Secrets, stack_environment
 from demo.info import StackInfo
 from demo.ports import Ports
 from demo.processes import ProcessRecord
-from remit.auth.tokens import TokenSettings, Verifier
+from remit.auth import TokenSettings, Verifier
 
 PORTS = Ports(airflow=18080, aws=15055, receiver=18090)
 
