@@ -7,6 +7,7 @@ RemitError
 │   ├── NotAuthenticated        no proof of who is calling
 │   ├── NotPermitted            the caller lacks a permission
 │   ├── NotFound                no such thing, or not yours
+│   ├── Gone                    it was there, and its time is up
 │   └── Conflict                what is asked for is not possible in the state that it is in
 ├── ExportFailed            terminal: this export cannot succeed; the merchant may read why
 ├── Transient               the same call may succeed later
@@ -14,6 +15,7 @@ RemitError
 │   ├── TriggerUnavailable      Airflow did not take the run
 │   ├── OutOfRoom               memory and the disk for spilling are full on this worker
 │   ├── QueueFull               so many webhooks of a merchant wait that no more are taken
+│   ├── TooManyExports          so many exports of a merchant are under way that no more are taken
 │   └── Interrupted             asked to stop (SIGTERM) before the work was done
 ├── ConditionFailed         a conditional write found the record in another state
 │   └── AlreadyExists           a conditional create found the key taken
@@ -74,6 +76,10 @@ class NotFound(Refusal):
     """The thing does not exist for this caller."""
 
 
+class Gone(Refusal):
+    """The thing was there, and its time is up."""
+
+
 class Conflict(Refusal):
     """The thing is in a state that does not allow what is asked for. The message names it."""
 
@@ -124,6 +130,20 @@ class QueueFull(Transient):
         self.limit = limit
         self.count = count
         self.more = more
+        self.retry_after = retry_after
+
+
+class TooManyExports(Transient):
+    """So many exports of a merchant are pending or processing that no more are taken. Nothing was
+    written. `retry_after` is when it is worth asking again at the earliest."""
+
+    def __init__(self, merchant_id: str, *, limit: int, retry_after: timedelta) -> None:
+        super().__init__(
+            f"{limit} exports are pending or processing, and no more may be: wait until one "
+            "of them is finished, or cancel one"
+        )
+        self.merchant_id = merchant_id
+        self.limit = limit
         self.retry_after = retry_after
 
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from remit.audit import Actor, Via
 from remit.exports.job import options_of
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.request import ExportRequest
 from remit.services import Services
 from remit.stop import Stop
 from tests.support.airflow import AIRFLOW_WARNINGS
+from tests.support.audit import entries_of
 from tests.support.exports import REPORTS
 
 pytestmark = AIRFLOW_WARNINGS
@@ -33,6 +35,8 @@ class Run:
     run_id: str = "manual__1"
     dag_id: str = "export_payments"
     run_after: datetime = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    run_type: str = "manual"
+    triggering_user_name: str | None = None
 
 
 def filled_in(**conf: Any) -> dict[str, Any]:
@@ -212,3 +216,46 @@ def test_a_report_whose_file_is_wrong_says_where(
 
     with pytest.raises(ConfigurationError, match=r"payments\.sql:1: "):
         create_from_conf(pipeline, CONF, Run())
+
+
+@pytest.mark.parametrize(
+    ("run_type", "user", "via", "name"),
+    [
+        ("manual", "ada", Via.RUN, "ada"),
+        ("manual", None, Via.RUN, "airflow"),
+        ("operator_triggered", None, Via.RUN, "airflow"),
+        ("asset_triggered", None, Via.RUN, "airflow"),
+        ("scheduled", None, Via.SCHEDULE, "airflow"),
+        ("backfill", "ada", Via.BACKFILL, "ada"),
+    ],
+)
+def test_the_audit_log_says_who_asked_by_which_way(
+    airflow_services: Services, run_type: str, user: str | None, via: Via, name: str
+) -> None:
+    from airflow.sdk.api.datamodels._generated import DagRunType
+
+    from remit.airflow.requests import export_of_run
+
+    run = replace(Run(), run_type=DagRunType(run_type), triggering_user_name=user)
+    for _ in range(2):  # the task is tried again
+        export_id = export_of_run(filled_in(**CONF, format="json"), run)
+
+    (entry,) = entries_of(airflow_services, "merchant-1")
+    assert (entry.action, entry.target) == ("exports.export.requested", export_id)
+    assert entry.actor == Actor(name, via, request_id="manual__1")
+    asked = {name: value for name, value in CONF.items() if name != "merchant_id"}
+    assert entry.details == {"report": "payments", "format": "json", **asked}
+
+
+def test_what_is_refused_is_not_in_the_audit_log(airflow_services: Services) -> None:
+    refusal(**{**CONF, "format": "xml"})
+    assert entries_of(airflow_services, "merchant-1") == []
+
+
+def test_every_type_of_run_is_known(airflow: Path) -> None:
+    from airflow.sdk.api.datamodels._generated import DagRun, DagRunType
+
+    from remit.airflow.actors import _VIA
+
+    assert _VIA.keys() <= {kind.value for kind in DagRunType}
+    assert {"run_type", "triggering_user_name", "run_id"} <= DagRun.model_fields.keys()

@@ -1,4 +1,4 @@
-"""The audit log as tests read it. Remit itself only ever writes it."""
+"""The audit log as tests read it."""
 
 from __future__ import annotations
 

@@ -132,7 +132,8 @@ def export_of_run(params: Mapping[str, Any], dag_run: Any) -> str:
 
 
 def create_from_conf(pipeline: ExportPipeline, values: Mapping[str, Any], dag_run: Any) -> str:
-    """Store the job that a run asks for, once for all tries of its task; returns its id.
+    """Store the job that a run asks for, once for all tries of its task, with its entry in the
+    audit log; returns its id.
 
     Who may start runs is an operator: neither permissions nor the limit of the range hold here.
 
@@ -141,6 +142,10 @@ def create_from_conf(pipeline: ExportPipeline, values: Mapping[str, Any], dag_ru
         ReportError: the report's file is wrong.
         StoreUnavailable: try again.
     """
+    # They import AWS, which a DAG file must not.
+    from remit.airflow.actors import actor_of
+    from remit.exports.entries import requested
+
     merchant, request = _validated(values, pipeline)
     now = pipeline.store.queue.now()
     job = ExportJob(
@@ -151,7 +156,7 @@ def create_from_conf(pipeline: ExportPipeline, values: Mapping[str, Any], dag_ru
         expires_at=epoch_seconds(now + pipeline.settings.export_retention),
     )
     try:
-        pipeline.store.create(job)
+        pipeline.store.create(job, [requested(pipeline.services, job, actor_of(dag_run))])
         log.info("export %s is stored: %s", job.id, summary_of(new_item(job)))
     except AlreadyExists:
         _check_same(pipeline.store.get(job.id), new_item(job))

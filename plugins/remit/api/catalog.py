@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,16 @@ class ReportCatalog:
         """
         report = self._current().usable.get(name)
         _check_permission(caller, name, report.permission if report else name)
+
+    def readable(self, caller: Caller) -> Callable[[str], bool]:
+        """By the names of reports, whether the caller may have the files that they made."""
+        usable = self._current().usable
+
+        def may_read(name: str) -> bool:
+            report = usable.get(name)
+            return caller.may(report.permission if report else name)
+
+        return may_read
 
     def _usable(self, name: Any) -> Mapping[str, Report]:
         """The reports that can be asked for; `name` is the one that is.

@@ -1,31 +1,45 @@
-"""Routes of exports."""
+"""Routes of exports: ask for one, follow it, cancel it, have it made again."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
 
+from remit.api.answers import Answer
 from remit.api.backend import Backend
-from remit.api.call import CurrentCall
+from remit.api.call import Call, CurrentCall
 from remit.api.catalog import ReportCatalog
-from remit.api.description import EXPORT, PROBLEMS, export_fields
+from remit.api.description import PROBLEMS, export_fields
 from remit.api.documents import export_document
+from remit.api.export_schemas import ACCEPTED, EXPORT, EXPORT_AGAIN
+from remit.api.idempotency import Idempotency, Operation
 from remit.api.parameters import parameters
 from remit.auth import Caller
 from remit.aws.items import Item
 from remit.clock import epoch_seconds
-from remit.errors import AlreadyExists, NotFound, StoreUnavailable, TriggerUnavailable
+from remit.errors import (
+    AlreadyExists,
+    FieldError,
+    InvalidRequest,
+    NotFound,
+    StoreUnavailable,
+    TooManyExports,
+    TriggerUnavailable,
+)
+from remit.exports.active import check_active_exports
 from remit.exports.announce import announcement
-from remit.exports.job import ExportJob, expiry_of, new_item, report_of, summary_of
-from remit.exports.links import Link, mint
+from remit.exports.entries import CANCELED, RETRIED, changed, requested
+from remit.exports.job import ExportJob, new_item, report_of, summary_of
 from remit.exports.request import check_length
+from remit.exports.store import RETRIED as AGAIN
 from remit.exports.store import ExportStore
 from remit.ids import export_id, export_run_id
+from remit.metrics import TRIGGER_FAILED
 from remit.services import Services
 
 log = logging.getLogger(__name__)
@@ -37,62 +51,94 @@ _ACCEPTED = "Export job created. You will receive a notification when complete."
 
 
 class ExportApi:
-    """What the routes do, without HTTP."""
+    """What the routes do, without HTTP. `root` is where the hook is mounted."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def create(self, caller: Caller, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Store a job, start its run, and answer as soon as the job is stored."""
-        request = self._reports.parse(caller, values)
-        if not caller.may(HISTORY):
+    def create(
+        self, call: Call, values: Mapping[str, Any], operation: Operation, root: str
+    ) -> Answer:
+        """Store a job, start its run, and answer as soon as the job is stored.
+
+        The ids of the job and of the run are made of the operation: done again, it is the same job
+        and the same run.
+        """
+        request = self._reports.parse(call.caller, values)
+        if not call.caller.may(HISTORY):
             check_length(request, self._services.settings.max_range_days)
-        now = self._services.clock()
+        now = operation.at
         job = ExportJob(
-            id=export_id(now),
-            merchant_id=caller.merchant_id,
+            id=export_id(now, lambda bits: int(operation.id, 16) % (1 << bits)),
+            merchant_id=call.merchant_id,
             request=request,
             created_at=now,
             expires_at=epoch_seconds(now + self._services.settings.export_retention),
         )
-        self._keep(job)
-        log.info("export %s for %r, asked for by %r", job.id, caller.merchant_id, caller.email)
-        self._start(job)
-        return {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
+        self._check_active(job)
+        self._keep(job, requested(self._services, job, call.actor))
+        log.info("export %s for %r, asked for by %r", job.id, call.merchant_id, call.actor.name)
+        self._start(new_item(job))
+        created = {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
+        return Answer(202, {**created, "check_url": path_of(root, job.id)})
 
-    def status(self, caller: Caller, export: str) -> dict[str, Any]:
-        """An export of the caller's own, with fresh links while it is completed."""
-        return self._document(self._own(caller, export))
+    def status(self, call: Call, export: str, root: str) -> Answer:
+        """An export of the caller's own."""
+        item = own_export(self._backend, call.caller, export)
+        return Answer(200, self._document(item, root))
 
-    def cancel(self, caller: Caller, export: str) -> dict[str, Any]:
+    def cancel(self, call: Call, export: str, root: str) -> Answer:
         """Cancel an export of the caller's own that is not finished; again is no error."""
-        self._own(caller, export)
-        merchant = caller.merchant_id
+        own_export(self._backend, call.caller, export)
+        merchant, actor = call.merchant_id, call.actor
         news = announcement(self._services, merchant, export, "canceled", {})
-        by = caller.email or merchant
-        return self._document(self._store.cancel(export, merchant, by, news))
+        entry = changed(self._services, merchant, export, CANCELED, actor)
+        item = self._store.cancel(export, merchant, actor.name, news, [entry])
+        return Answer(200, self._document(item, root))
 
-    def _own(self, caller: Caller, export: str) -> Item:
-        item = self._store.get(export)
-        if item.get("merchantID") != caller.merchant_id:
-            raise NotFound(f"there is no export {export!r}")
-        self._reports.check_permission(caller, report_of(item))
-        return item
+    def retry(self, call: Call, export: str, operation: Operation, root: str) -> Answer:
+        """Have an export of the caller's own made again that has failed or was canceled."""
+        found = own_export(self._backend, call.caller, export)
+        if found.get("status") in AGAIN:
+            check_active_exports(self._services, call.merchant_id)
+        entry = changed(self._services, call.merchant_id, export, RETRIED, call.actor)
+        item = self._store.retry(export, call.merchant_id, operation.id, [entry])
+        if item.get("status") == "pending":
+            self._start(item)
+        return Answer(202, self._document(item, root))
 
-    def _document(self, item: Item) -> dict[str, Any]:
-        return export_document(item, self._services.clock(), partial(self._link, item))
+    def _document(self, item: Item, root: str) -> dict[str, Any]:
+        return export_document(item, self._services.clock(), path_of(root, item["id"]))
 
-    def _keep(self, job: ExportJob) -> None:
-        """Store a job. A write whose answer was lost may have taken place: its id is fresh, so
-        whoever finds it finds this job, and the merchant need not ask again.
+    def _check_active(self, job: ExportJob) -> None:
+        """Let a job pass that the merchant may have beside those that are under way, or that is one
+        of them: the same operation was broken off when it was stored.
+
+        Raises:
+            TooManyExports: the merchant has so many that no more are taken.
+        """
+        try:
+            check_active_exports(self._services, job.merchant_id)
+        except TooManyExports:
+            try:
+                self._store.get(job.id)
+            except NotFound:
+                pass
+            else:
+                return
+            raise
+
+    def _keep(self, job: ExportJob, entry: Mapping[str, Any]) -> None:
+        """Store a job. A write whose answer was lost may have taken place, and so may the same
+        operation before: nobody else's has this id, so whoever finds it finds this job.
 
         Raises:
             StoreUnavailable: nothing is known to be stored.
         """
         try:
-            self._store.create(job)
+            self._store.create(job, [entry])
         except AlreadyExists:
-            log.info("export %s was stored by a write whose answer was lost", job.id)
+            log.info("export %s is stored already", job.id)
         except StoreUnavailable as error:
             try:
                 self._store.get(job.id)
@@ -100,29 +146,20 @@ class ExportApi:
                 raise error from None
             log.info("export %s was stored, though: %s", job.id, error)
 
-    def _start(self, job: ExportJob) -> None:
-        run_id, note = export_run_id(job.id, 1), summary_of(new_item(job))
+    def _start(self, item: Item) -> None:
+        """Start the run of a job's next generation. The job is stored, and the poller picks it up
+        if that comes to nothing: the answer is 202 all the same."""
+        export = item["id"]
         try:
-            self._backend.trigger.start(EXPORT_DAG, run_id, {"export_id": job.id}, note)
+            run_id = export_run_id(export, int(item.get("generation", 0)) + 1)
+            conf, note = {"export_id": export}, summary_of(item)
+            self._backend.trigger.start(EXPORT_DAG, run_id, conf, note)
         except TriggerUnavailable as error:
-            log.error("export %s waits for the poller: %s", job.id, error)  # noqa: TRY400
+            self._backend.metrics.count(TRIGGER_FAILED, dag=EXPORT_DAG)
+            log.error("export %s waits for the poller: %s", export, error)  # noqa: TRY400
         except Exception:
-            # Whatever it is, the job is stored, and the poller picks it up: the answer is 202.
-            log.exception("export %s waits for the poller", job.id)
-
-    def _link(self, item: Item, key: str) -> Link:
-        settings, now = self._services.settings, self._services.clock()
-        until = now + settings.link_lifetime
-        if (expires_at := expiry_of(item)) is not None:
-            until = min(until, datetime.fromtimestamp(expires_at, UTC))
-        return mint(
-            self._services.s3,
-            self._services.aws,
-            bucket=settings.bucket,
-            key=key,
-            now=now,
-            until=until,
-        )
+            self._backend.metrics.count(TRIGGER_FAILED, dag=EXPORT_DAG)
+            log.exception("export %s waits for the poller", export)
 
     @property
     def _services(self) -> Services:
@@ -137,33 +174,109 @@ class ExportApi:
         return self._backend.reports
 
 
+def own_export(backend: Backend, caller: Caller, export: str) -> Item:
+    """The record of an export that the caller may read.
+
+    Raises:
+        NotFound: the merchant has none of that id.
+        NotPermitted: the token lacks the permission of its report.
+    """
+    item = backend.exports.get_own(export, caller.merchant_id)
+    backend.reports.check_permission(caller, report_of(item))
+    return item
+
+
+def path_of(root: str, export: str) -> str:
+    """Where an export is, on the server's origin."""
+    return f"{root}/exports/{quote(export, safe='')}"
+
+
+async def nothing(values: Annotated[dict[str, Any], Depends(parameters)]) -> None:
+    """For routes that take no fields.
+
+    Raises:
+        InvalidRequest: there are some.
+    """
+    if values:
+        raise InvalidRequest(
+            *(FieldError(name, "unknown parameter", "no fields") for name in values)
+        )
+
+
+async def root_of(request: Request) -> str:
+    """Where the hook is mounted. Asynchronous: FastAPI does others on threads of Airflow's."""
+    root: str = request.scope.get("root_path", "")
+    return root
+
+
 Parameters = Annotated[dict[str, Any], Depends(parameters)]
+Root = Annotated[str, Depends(root_of)]
 
 
 def router(backend: Backend) -> APIRouter:
     """The routes."""
     api = ExportApi(backend)
+    idempotency = Idempotency(backend)
     routes = APIRouter(tags=["Exports"], responses=PROBLEMS)
 
-    @routes.post("/payments/export", status_code=202, openapi_extra=export_fields())
+    @routes.post(
+        "/payments/export",
+        status_code=202,
+        summary="Ask for an export",
+        responses=dict(ACCEPTED),
+        openapi_extra=export_fields(),
+    )
     async def create_export(
-        request: Request, call: CurrentCall, values: Parameters
-    ) -> dict[str, Any]:
-        """Ask for an export. The fields are query parameters, members of a JSON object, or both;
-        each is given once, `start_date` and `end_date` always. `GET /reports` has the reports,
-        their columns and their filters."""
-        created = await backend.run(api.create, call.caller, values)
-        mounted_at = request.scope.get("root_path", "")
-        return {**created, "check_url": f"{mounted_at}/exports/{created['export_id']}"}
+        request: Request, call: CurrentCall, values: Parameters, root: Root
+    ) -> Response:
+        """The fields are query parameters, members of a JSON object, or both; each is given once,
+        `start_date` and `end_date` always. `GET /reports` has the reports, their columns and their
+        filters."""
 
-    @routes.get("/exports/{export}", responses=dict(EXPORT))
-    async def get_export(call: CurrentCall, export: str) -> dict[str, Any]:
-        """How far an export is, and links to its files once it is completed."""
-        return await backend.run(api.status, call.caller, export)
+        def do(operation: Operation) -> Answer:
+            return api.create(call, values, operation, root)
 
-    @routes.post("/exports/{export}/cancel", responses=dict(EXPORT))
-    async def cancel_export(call: CurrentCall, export: str) -> dict[str, Any]:
-        """Cancel an export that is not finished; to cancel it again is no error."""
-        return await backend.run(api.cancel, call.caller, export)
+        return await idempotency.once(request, call, values, do)
+
+    @routes.get("/exports/{export}", summary="Follow an export", responses=dict(EXPORT))
+    async def get_export(call: CurrentCall, export: str, root: Root) -> Response:
+        """How far an export is, and where its files are once it is completed: paths that lead to
+        links, which end soon, at each request to a new one."""
+        return (await backend.run(api.status, call, export, root)).response()
+
+    @routes.post(
+        "/exports/{export}/cancel",
+        summary="Cancel an export",
+        responses=dict(EXPORT),
+        dependencies=[Depends(nothing)],
+    )
+    async def cancel_export(
+        request: Request, call: CurrentCall, export: str, root: Root
+    ) -> Response:
+        """Only one that is `pending` or `processing`; to cancel it again is no error."""
+
+        def do(_: Operation) -> Answer:
+            return api.cancel(call, export, root)
+
+        return await idempotency.once(request, call, {}, do)
+
+    @routes.post(
+        "/exports/{export}/retry",
+        status_code=202,
+        summary="Have an export made again",
+        responses=dict(EXPORT_AGAIN),
+        dependencies=[Depends(nothing)],
+    )
+    async def retry_export(
+        request: Request, call: CurrentCall, export: str, root: Root
+    ) -> Response:
+        """Only one that is `failed` or `canceled`. It keeps its id, its fields and the instant up
+        to which records count, and expires when it would have. If its end was announced by a
+        webhook before, the same end is not announced again."""
+
+        def do(operation: Operation) -> Answer:
+            return api.retry(call, export, operation, root)
+
+        return await idempotency.once(request, call, {}, do)
 
     return routes

@@ -248,22 +248,28 @@ class Table(Generic[K]):
         key_condition: str,
         values: Mapping[str, Any],
         *,
-        index: str,
-        filter: str,  # noqa: A002 - DynamoDB's word
         limit: int,
         start: Mapping[str, Any] | None,
+        index: str | None = None,
+        filter: str | None = None,  # noqa: A002 - DynamoDB's word
+        descending: bool = False,
     ) -> tuple[list[Item], Item | None]:
-        """One page of an index: those of `limit` records that the filter lets through, and the key
-        that the next page starts after; None: there is no more."""
+        """One page of the table or of an index: those of `limit` records that the filter lets
+        through, and the key that the next page starts after; None: there is no more."""
         request: dict[str, Any] = {
             "TableName": self.name,
-            "IndexName": index,
             "KeyConditionExpression": key_condition,
-            "FilterExpression": filter,
-            "ExpressionAttributeNames": names(key_condition, filter),
+            "ExpressionAttributeNames": names(key_condition, filter or ""),
+            "ScanIndexForward": not descending,
             "Limit": limit,
-            **bound(bound_values(values, key_condition, filter)),
+            **bound(bound_values(values, key_condition, filter or "")),
         }
+        if index is not None:
+            request["IndexName"] = index
+        else:
+            request["ConsistentRead"] = True
+        if filter is not None:
+            request["FilterExpression"] = filter
         if start is not None:
             request["ExclusiveStartKey"] = encode_item(start)
         answer = self._page("query", request)

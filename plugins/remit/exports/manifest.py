@@ -12,7 +12,7 @@ from remit.aws.objects import StoredObject, combine_crc64, encode_crc64
 from remit.clock import format_instant
 from remit.exports.job import ExportJob
 from remit.exports.reports import Column, Report
-from remit.exports.request import as_values
+from remit.exports.request import ExportRequest, as_values
 
 SCHEMA_VERSION = 2
 
@@ -75,6 +75,15 @@ class File:
         }
 
 
+def range_of(request: ExportRequest) -> dict[str, str]:
+    """The range that was asked for, as instants, half-open, and the zone of its days."""
+    return {
+        "start": format_instant(request.range.start),
+        "end": format_instant(request.range.end),
+        "timezone": request.timezone,
+    }
+
+
 def manifest(
     job: ExportJob,
     report: Report,
@@ -104,11 +113,7 @@ def manifest(
             {"name": column.name, "type": column.type, "unit": column.unit} for column in columns
         ],
         "totals": totals,
-        "range": {
-            "start": format_instant(request.range.start),
-            "end": format_instant(request.range.end),
-            "timezone": request.timezone,
-        },
+        "range": range_of(request),
         "as_of": format_instant(as_of),
         "as_of_rule": AS_OF_RULE,
         "filters": request.given_filters(),

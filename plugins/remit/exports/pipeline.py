@@ -62,7 +62,7 @@ class ExportPipeline:
     """
 
     def __init__(self, services: Services, stop: Stop) -> None:
-        self._services = services
+        self.services = services
         self.settings = services.settings
         self.stop = stop
         self.store = ExportStore(services.export_queue, services.settings, services.clock)
@@ -166,7 +166,7 @@ class ExportPipeline:
             for other in readers[1:]:
                 (keys,) = key_ranges(work.span)
                 feeds[other.source.name] = stack.enter_context(other.pages(keys, check))
-            rendering = Rendering(self._services, work, piece, alone=alone)
+            rendering = Rendering(self.services, work, piece, alone=alone)
             rendering.run(feeds, progress)
         return rendering.result(sum(one.capacity_units for one in readers))
 
@@ -175,7 +175,7 @@ class ExportPipeline:
         result = self._publisher.publish(work, rendered, self._check(heartbeat))
         news = {"rows": result["rows"], "bytes": result["bytes"], "rejects": result["rejects"]}
         merchant, export = work.job.merchant_id, work.job.id
-        outbox = announcement(self._services, merchant, export, "completed", news)
+        outbox = announcement(self.services, merchant, export, "completed", news)
         self.store.complete(work.claim, result, outbox)
         log.info("export %s: %d rows, %d bytes", export, result["rows"], result["bytes"])
         if work.generation > 1 or staged(work, rendered):
@@ -222,7 +222,7 @@ class ExportPipeline:
         ]
 
     def _work(self, claim: Claim) -> Work:
-        return Work.of(claim, self.reports, self.settings, self._services.clock())
+        return Work.of(claim, self.reports, self.settings, self.services.clock())
 
     def _work_on(self, claim: Claim, piece: Slice) -> Work:
         """The work that a slice was cut from.
@@ -245,7 +245,7 @@ class ExportPipeline:
         """One for each source. All of them, and so many workers, share the export's budget."""
         sources, budget = work.report.sources, self.settings.read_budget
         share = budget / workers / len(sources) if budget else None
-        return [Reader(self._services, self.stop, work, one, share) for one in sources]
+        return [Reader(self.services, self.stop, work, one, share) for one in sources]
 
     def _heartbeat(self, claim: Claim, lease: timedelta, number: int = 0) -> Heartbeat:
         return Heartbeat(self.store.queue, claim, lease, number)
@@ -288,7 +288,7 @@ class ExportPipeline:
             raise
         except Exception as error:
             last = self._last_error(claim, error)
-            if last.refused_too_long(self._services.clock()):
+            if last.refused_too_long(self.services.clock()):
                 raise ExportFailed(
                     "refused_too_long", f"for a day, whenever it was tried: {last.kind.message}"
                 ) from error
@@ -312,7 +312,7 @@ class ExportPipeline:
             raise
 
     def _last_error(self, claim: Claim, error: Exception) -> LastError:
-        return LastError.after(error, claim.item, self._services.clock())
+        return LastError.after(error, claim.item, self.services.clock())
 
     @contextmanager
     def _failing_the_job(self, claim: Claim) -> Iterator[None]:
@@ -325,7 +325,7 @@ class ExportPipeline:
         except ExportFailed as failed:
             news = {"error": {"code": failed.code, "message": str(failed)}}
             merchant = claim.item.get("merchantID")
-            outbox = announcement(self._services, merchant, claim.key, "failed", news)
+            outbox = announcement(self.services, merchant, claim.key, "failed", news)
             self.store.fail(claim, failed.code, str(failed), outbox)
             log.error("export %s failed: %s: %s", claim.key, failed.code, failed)  # noqa: TRY400
             raise

@@ -15,9 +15,10 @@ from botocore.exceptions import ClientError
 from remit.aws.compose import compose
 from remit.aws.objects import Encryption, ObjectWriter, Target
 from remit.aws.uploads import abort_uploads, delete_objects
+from remit.clock import format_instant
 from remit.errors import ExportFailed, NotFound, Transient
 from remit.exports.layout import from_generation, results_of, staging_of
-from remit.exports.manifest import File, manifest
+from remit.exports.manifest import File, manifest, range_of
 from remit.exports.slices import Part, RenderedSlice
 from remit.exports.store import ExportStore
 from remit.exports.totals import merged
@@ -50,6 +51,7 @@ class Publisher:
         rendered = sorted(rendered, key=lambda one: one.slice.number)
         files = self._files(work, rendered, check)
         rejects = self._rejects(work, rendered, check)
+        totals = merged(one.totals for one in rendered)
         document = manifest(
             work.job,
             work.report,
@@ -58,7 +60,7 @@ class Publisher:
             generation=work.generation,
             as_of=work.as_of,
             rejects=rejects,
-            totals=merged(one.totals for one in rendered),
+            totals=totals,
             capacity_units=sum(one.capacity_units for one in rendered),
         )
         check()
@@ -71,6 +73,9 @@ class Publisher:
             "resultKey": files[0].key,
             "resultURL": f"s3://{self._bucket}/{files[0].key}",
             "manifestKey": work.layout.manifest,
+            "totals": totals,
+            "range": range_of(work.job.request),
+            "asOf": format_instant(work.as_of),
             "rejects": rejects.rows if rejects else 0,
             **({"rejectsKey": rejects.key} if rejects else {}),
         }

@@ -22,6 +22,7 @@ from remit.aws.limits import MAX_KEY_BYTES
 from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
 from remit.clock import Clock, epoch_seconds, format_instant
 from remit.errors import (
+    AlreadyExists,
     ConditionFailed,
     Conflict,
     LeaseLost,
@@ -29,6 +30,7 @@ from remit.errors import (
     RecordRefused,
     RemitError,
 )
+from remit.exports.active import ATTRIBUTE as ACTIVE_FOR
 from remit.exports.job import ExportJob, new_item, sources_of, status_of
 from remit.exports.last_error import ATTRIBUTE as LAST_ERROR
 from remit.exports.last_error import LastError
@@ -50,13 +52,16 @@ NOT_EXPIRED = "attribute_not_exists(#expiresAt) OR #expiresAt > :seconds"
 EXPIRED = "#expiresAt <= :seconds"
 
 HELD = "#claim = :held"
-_QUEUE = ("claim", "dueShard", "dueAt")
+_QUEUE = ("claim", "dueShard", "dueAt", ACTIVE_FOR)
 _SLICES = ("slices", "slicesDone")
 
+RETRIED = ("canceled", "failed")
+"""Statuses from which a merchant has an export made again."""
+
 _RESULTS = (
-    "bytes", "canceledAt", "canceledBy", "checksum", "completedAt", "error", "errorCode", "files",
-    LAST_ERROR, "manifestKey", "progress", "rejects", "rejectsKey", "resultKey", "resultURL",
-    "rows", *_SLICES,
+    "asOf", "bytes", "canceledAt", "canceledBy", "checksum", "completedAt", "error", "errorCode",
+    "files", LAST_ERROR, "manifestKey", "progress", "range", "rejects", "rejectsKey", "resultKey",
+    "resultURL", "rows", "totals", *_SLICES,
 )  # fmt: skip
 """What an earlier generation may have left in the record."""
 
@@ -86,15 +91,23 @@ class ExportStore:
         self._settings = settings
         self._clock = clock
 
-    def create(self, job: ExportJob) -> None:
-        """Store a new job. It comes due for the poller after the hand-over time, so that the run
-        that the hook starts for it is first.
+    def create(self, job: ExportJob, entries: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Store a new job and the audit log's entries of it, both or neither. It comes due for the
+        poller after the hand-over time, so that the run that is started for it is first.
 
         Raises:
-            StoreUnavailable: nothing was stored.
+            AlreadyExists: the id is taken; nothing was stored.
+            StoreUnavailable: nothing is known to be stored.
         """
         due_at = job.created_at + self._settings.export_handover
-        self._table.create({**new_item(job), **queued(job.id, due_at)})
+        item = {**new_item(job), **queued(job.id, due_at), ACTIVE_FOR: job.merchant_id}
+        put = {"Put": self._table.create_action(item)}
+        try:
+            transact(self._table.client, [put, *entries])
+        except TransactionCanceled as canceled:
+            if canceled.reasons[0] != FAILED_CONDITION:
+                raise
+            raise AlreadyExists(f"{self._table.name} {job.id}") from None
 
     def get(self, export_id: str) -> Item:
         """A job's record, while DynamoDB holds it; `status_of` says whether its time is up.
@@ -105,6 +118,17 @@ class ExportStore:
         known = len(export_id.encode(errors="replace")) <= MAX_KEY_BYTES
         item = self._table.get(export_id) if known else None
         if item is None:
+            raise NotFound(f"there is no export {export_id!r}")
+        return item
+
+    def get_own(self, export_id: str, merchant_id: str) -> Item:
+        """The record of a merchant's own job.
+
+        Raises:
+            NotFound: the merchant has no such job.
+        """
+        item = self.get(export_id)
+        if item.get("merchantID") != merchant_id:
             raise NotFound(f"there is no export {export_id!r}")
         return item
 
@@ -259,9 +283,10 @@ class ExportStore:
         merchant_id: str,
         by: str,
         announcement: Sequence[Mapping[str, Any]] = (),
+        entries: Sequence[Mapping[str, Any]] = (),
     ) -> Item:
         """Cancel a merchant's job, as asked for by `by`; returns its record. A job that is canceled
-        already stays as it is.
+        already stays as it is, and has no more of the audit log's `entries`.
 
         The claim goes with it: whoever renders the export finds the lease lost at the next beat.
         Its place in the queue stays: it comes due when the lease would have ended, for the poller
@@ -278,16 +303,15 @@ class ExportStore:
                 condition=f"#merchantID = :merchant AND ({NOT_EXPIRED})",
                 values={"merchant": merchant_id, "seconds": self._seconds()},
                 set={"canceledAt": self._now(), "canceledBy": by},
-                remove=["claim", LAST_ERROR],
+                remove=["claim", ACTIVE_FOR, LAST_ERROR],
                 announcement=announcement,
+                entries=entries,
             )
         except ConditionFailed:
             log.info("export %s is not to be canceled", export_id)
         else:
             log.info("export %s is canceled, by %r", export_id, by)
-        item = self.get(export_id)
-        if item.get("merchantID") != merchant_id:
-            raise NotFound(f"there is no export {export_id!r}")
+        item = self.get_own(export_id, merchant_id)
         if (status := status_of(item, self._clock())) != "canceled":
             allowed = " or ".join(sources_of("canceled"))
             raise Conflict(f"the export is {status}: only one that is {allowed} can be canceled")
@@ -350,14 +374,69 @@ class ExportStore:
         Raises:
             ConditionFailed: it is not finished, or its time is up.
         """
+        self._reopen(export_id, "", {})
+
+    def retry(
+        self,
+        export_id: str,
+        merchant_id: str,
+        operation_id: str,
+        entries: Sequence[Mapping[str, Any]] = (),
+    ) -> Item:
+        """Put a merchant's job that has failed or was canceled back into the queue, and write the
+        audit log's entries of it; returns its record. The same operation again changes nothing.
+
+        The generation rises, as by a claim: the id of the run that is started for it is made of the
+        next one, and none has had that.
+
+        Raises:
+            NotFound: the merchant has no such job.
+            Conflict: it has not failed and is not canceled, or its time is up; the message says so.
+        """
+        sources = {f"retry_{status}": status for status in RETRIED}
+        own = (
+            f"#merchantID = :merchant AND #status IN ({', '.join(f':{name}' for name in sources)})"
+        )
+        try:
+            self._reopen(
+                export_id,
+                f"{own} AND ",
+                {**sources, "merchant": merchant_id},
+                set={"retryID": operation_id, ACTIVE_FOR: merchant_id},
+                add={"generation": 1},
+                entries=entries,
+            )
+        except ConditionFailed:
+            item = self.get_own(export_id, merchant_id)
+            if item.get("retryID") == operation_id:
+                return item
+            allowed, status = " or ".join(RETRIED), status_of(item, self._clock())
+            raise Conflict(
+                f"the export is {status}: only one that is {allowed} can be tried again"
+            ) from None
+        log.info("export %s is to be tried again", export_id)
+        return self.get_own(export_id, merchant_id)
+
+    def _reopen(
+        self,
+        export_id: str,
+        only_if: str,
+        values: Mapping[str, Any],
+        *,
+        set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
+        add: Mapping[str, int] | None = None,
+        entries: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         due_at = self._clock() + self._settings.export_handover
         self._move(
             export_id,
             "pending",
-            condition=f"attribute_not_exists(#claim) AND ({NOT_EXPIRED})",
-            values={"seconds": self._seconds()},
-            set={"attempts": 0, **queued(export_id, due_at)},
+            condition=f"{only_if}attribute_not_exists(#claim) AND ({NOT_EXPIRED})",
+            values={**values, "seconds": self._seconds()},
+            set={**(set or {}), "attempts": 0, **queued(export_id, due_at)},
+            add=add,
             remove=_RESULTS,
+            entries=entries,
         )
 
     def complete(
@@ -409,11 +488,13 @@ class ExportStore:
         condition: str,
         values: Mapping[str, Any],
         set: Mapping[str, Any] | None = None,  # noqa: A002 - DynamoDB's word
+        add: Mapping[str, int] | None = None,
         remove: Collection[str] = (),
         announcement: Sequence[Mapping[str, Any]] = (),
+        entries: Sequence[Mapping[str, Any]] = (),
     ) -> None:
-        """Move a job to `status` and write the announcement, both or neither. A claim, which is
-        the queue's write, is the only move that is not made here.
+        """Move a job to `status` and write the announcement and the audit log's entries, all or
+        nothing. A claim, which is the queue's write, is the only move that is not made here.
 
         Even one write alone is a transaction: it can be sent again when its answer is lost, and
         the condition that it has made untrue itself does not count against it.
@@ -426,23 +507,28 @@ class ExportStore:
         update = self._table.update_action(
             export_id,
             set={**(set or {}), "status": status, "updatedAt": self._now()},
+            add=add,
             remove=remove,
             condition=f"{allowed} AND {condition}",
             values={**values, **sources},
         )
+        moved = [{"Update": update}, *entries]
         try:
-            transact(self._table.client, [{"Update": update}, *announcement])
+            self._write(export_id, [*moved, *announcement])
         except TransactionCanceled as canceled:
-            if canceled.reasons[0] == FAILED_CONDITION:
-                raise ConditionFailed(f"export {export_id} is in another state") from None
-            if not {*canceled.reasons} <= {None, FAILED_CONDITION}:
+            if not announcement or not {*canceled.reasons} <= {None, FAILED_CONDITION}:
                 raise
-            # Announced before: a cleared run exports again under the same id, and
-            # tells nobody twice.
+            # Announced before: an export that is made again under the same id tells nobody twice.
             log.info("export %s was announced before: %s", export_id, canceled)
-            self._move(
-                export_id, status, condition=condition, values=values, set=set, remove=remove
-            )
+            self._write(export_id, moved)
+
+    def _write(self, export_id: str, actions: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            transact(self._table.client, actions)
+        except TransactionCanceled as canceled:
+            if canceled.reasons[0] != FAILED_CONDITION:
+                raise
+            raise ConditionFailed(f"export {export_id} is in another state") from None
 
     def _seconds(self) -> int:
         return epoch_seconds(self._clock())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from fastapi.testclient import TestClient
@@ -13,8 +12,10 @@ from remit.clock import epoch_seconds, format_instant
 from remit.services import Services
 from tests.support.api import bearer, token
 from tests.support.clock import ManualClock
+from tests.support.standins import StandIns
 
 SHA, CRC = "14fde3a3" * 8, "ZB2vx0IuB9s="
+DOWNLOAD = "/remit/exports/export-1/download"
 
 
 def file(number: int, **changes: Any) -> dict[str, Any]:
@@ -53,65 +54,67 @@ def told(
     return dict(answer.json())
 
 
-def key_of(url: str) -> str:
-    return urlsplit(url).path.partition("/remit-exports/")[2]
-
-
 def test_the_only_file_is_also_the_download(
     client: TestClient, services: Services, clock: ManualClock
 ) -> None:
     body = told(client, services, clock, files=[file(1)], resultKey="exports/m/e/1/payments-1.csv")
 
     (only,) = body["files"]
-    url = only.pop("url")
     assert only == {
         "name": "payments-1.csv",
         "rows": 10,
         "bytes": 99,
         "checksum": {"sha256": SHA, "crc64nvme": CRC},
-        "expires_at": format_instant(clock() + timedelta(hours=1)),
+        "url": f"{DOWNLOAD}?file=1",
     }
-    assert key_of(url) == "exports/m/e/1/payments-1.csv"
-    assert (body["download_url"], body["download_expires_at"]) == (url, only["expires_at"])
+    until = format_instant(clock() + timedelta(days=7))
+    assert (body["download_url"], body["download_expires_at"]) == (DOWNLOAD, until)
     assert body["checksum"] == only["checksum"]
-    assert key_of(body["manifest_url"]) == "exports/m/e/1/manifest.json"
+    assert body["manifest_url"] == f"{DOWNLOAD}?file=manifest"
     assert (body["rejects"], body["rejects_url"]) == (0, None)
 
 
-def test_of_several_files_each_has_a_link(
+def test_of_several_files_each_has_a_path(
     client: TestClient, services: Services, clock: ManualClock
 ) -> None:
     files = [file(1), file(2, sha256=None)]
     body = told(client, services, clock, files=files, resultKey=files[0]["key"])
 
-    assert [key_of(one["url"]) for one in body["files"]] == [one["key"] for one in files]
+    assert [one["url"] for one in body["files"]] == [f"{DOWNLOAD}?file=1", f"{DOWNLOAD}?file=2"]
     assert body["files"][1]["checksum"] == {"sha256": None, "crc64nvme": CRC}
-    assert body["download_url"] is body["download_expires_at"] is body["checksum"] is None
+    assert body["download_url"] is body["checksum"] is None
+    assert body["download_expires_at"]
     assert body["manifest_url"]
 
 
-def test_what_was_rejected_has_a_link(
+def test_what_was_rejected_has_a_path(
     client: TestClient, services: Services, clock: ManualClock
 ) -> None:
     key = "exports/m/e/1/rejects.jsonl"
     body = told(client, services, clock, files=[file(1)], rejects=3, rejectsKey=key)
 
-    assert body["rejects"] == 3
-    assert key_of(body["rejects_url"]) == key
+    assert (body["rejects"], body["rejects_url"]) == (3, f"{DOWNLOAD}?file=rejects")
 
 
-def test_links_end_with_the_job(client: TestClient, services: Services, clock: ManualClock) -> None:
+def test_a_manifest_is_summed_up(
+    client: TestClient, services: Services, clock: ManualClock
+) -> None:
+    span = {"start": "2026-01-01T00:00:00.000000Z", "end": "2026-02-01T00:00:00.000000Z"}
     body = told(
         client,
         services,
         clock,
         files=[file(1)],
-        expiresAt=epoch_seconds(clock() + timedelta(minutes=10)),
+        range={**span, "timezone": "UTC"},
+        asOf="2026-11-23T11:59:55.000000Z",
+        totals={"amount_major": {"EUR": "19.99"}},
     )
 
-    (only,) = body["files"]
-    assert only["expires_at"] == format_instant(clock() + timedelta(minutes=10))
-    assert parse_qs(urlsplit(only["url"]).query)["X-Amz-Expires"] == ["600"]
+    assert body["manifest"] == {
+        "range": {**span, "timezone": "UTC"},
+        "as_of": "2026-11-23T11:59:55.000000Z",
+        "totals": {"amount_major": {"EUR": "19.99"}},
+    }
 
 
 def test_an_older_record_has_its_only_file(
@@ -130,12 +133,14 @@ def test_an_older_record_has_its_only_file(
     (only,) = body["files"]
     assert (only["name"], only["rows"], only["bytes"]) == ("payments.csv", 20, 198)
     assert only["checksum"] == body["checksum"] == {"sha256": SHA, "crc64nvme": CRC}
-    assert key_of(body["download_url"]) == "exports/m/e/1/payments.csv"
+    assert body["download_url"] == DOWNLOAD
     assert (body["rejects"], body["manifest_url"]) == (0, None)
+    assert body["manifest"]["as_of"] is body["manifest"]["range"]["start"] is None
+    assert body["manifest"]["totals"] == {}
 
 
 @pytest.mark.parametrize("status", ["pending", "processing", "failed", "canceled", "expired"])
-def test_only_a_completed_export_has_links(
+def test_only_a_completed_export_has_files(
     client: TestClient, services: Services, clock: ManualClock, status: str
 ) -> None:
     body = told(client, services, clock, status=status, files=[file(1)], resultKey="k")
@@ -143,7 +148,7 @@ def test_only_a_completed_export_has_links(
     assert body["files"] == []
     empty = ("checksum", "download_url", "download_expires_at", "manifest_url", "rejects_url")
     assert [body[name] for name in empty] == [None] * 5
-    assert body["rejects"] is None
+    assert body["rejects"] is body["manifest"] is None
 
 
 @pytest.mark.parametrize(
@@ -153,7 +158,11 @@ def test_only_a_completed_export_has_links(
         {"query": "all", "format": ...},
         {"query": {"StartDate": {"a": b"1"}, "Columns": b"x", "Limit": 20}},
         {"files": "none", "resultKey": ...},
-        {"files": [b"x", {}], "resultKey": 5},
+        {"files": [b"x", {}, {"key": 5}], "resultKey": 5},
+        {"updatedAt": b"\xff", "rows": {"a"}, "bytes": None, "format": {1}, "rejects": "some"},
+        {"range": "all", "totals": [1], "asOf": b"\xff", "rejectsKey": 5, "manifestKey": {"a"}},
+        {"error": {"why": b"\xff"}, "errorCode": 5, "updatedAt": 5},
+        {"lastError": {"code": b"\xff", "message": {b"\xff"}}},
     ],
 )
 def test_the_record_of_another_service_is_told_as_far_as_it_goes(
@@ -163,3 +172,19 @@ def test_the_record_of_another_service_is_told_as_far_as_it_goes(
 
     assert (body["status"], body["report"], body["files"]) == ("completed", "payments", [])
     assert body["options"].keys() <= {"start_date", "end_date"}
+
+
+def test_an_export_is_told_by_one_read_and_no_write(
+    client: TestClient, services: Services, clock: ManualClock, standins: StandIns
+) -> None:
+    client.get("/exports/none", headers=bearer(token(clock)))  # connects
+    told(client, services, clock, files=[file(1)])
+    asked, objects = len(standins.queries.seen), len(standins.objects.seen)
+
+    answer = client.get("/exports/export-1", headers=bearer(token(clock)))
+
+    assert answer.json()["download_url"]
+    of_jobs = [one for one, body in standins.queries.seen[asked:] if b"ExportJobs" in body]
+    assert of_jobs == ["GetItem"]
+    assert not any(b"AuditLog" in body for _, body in standins.queries.seen[asked:])
+    assert len(standins.objects.seen) == objects

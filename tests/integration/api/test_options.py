@@ -115,12 +115,16 @@ def test_the_openapi_document_has_the_fields_of_the_model(
 
     document = answer.json()
     assert document["servers"] == [{"url": "/remit"}]
-    assert document["paths"].keys() == {
+    assert document["paths"].keys() >= {
         "/payments/export",
+        "/exports",
         "/exports/{export}",
         "/exports/{export}/cancel",
+        "/exports/{export}/download",
+        "/exports/{export}/retry",
         "/reports",
         "/reports/{name}",
+        "/audit",
     }
     operation = document["paths"]["/payments/export"]["post"]
     assert {"202", "401", "403", "422", "503"} <= operation["responses"].keys()
@@ -143,15 +147,41 @@ def test_the_openapi_document_has_the_fields_of_an_export(
     pipeline.prepare(claimed(pipeline))
 
     told = client.get("/exports/export-1", headers=header).json()
+    (listed,) = client.get("/exports", headers=header).json()["data"]
     paths = client.get("/openapi.json", headers=header).json()["paths"]
 
-    for operation in (
-        paths["/exports/{export}"]["get"],
-        paths["/exports/{export}/cancel"]["post"],
+    for operation, status in (
+        (paths["/exports/{export}"]["get"], "200"),
+        (paths["/exports/{export}/cancel"]["post"], "200"),
+        (paths["/exports/{export}/retry"]["post"], "202"),
     ):
-        answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        content = operation["responses"][status]["content"]["application/json"]
+        answer = content["schema"]
+        assert content["example"].keys() <= told.keys()  # FastAPI leaves out what is null
         fields = answer["properties"]
         assert fields.keys() == told.keys()
         assert fields["progress"]["properties"].keys() == told["progress"].keys()
         assert fields["files"]["items"]["properties"].keys() == told["files"][0].keys()
         assert fields["error"]["properties"].keys() == {"code", "message"}
+        assert fields["manifest"]["properties"].keys() == told["manifest"].keys()
+    page = paths["/exports"]["get"]["responses"]["200"]["content"]["application/json"]
+    assert page["schema"]["properties"]["data"]["items"]["properties"].keys() == listed.keys()
+    assert page["example"]["data"][0].keys() <= listed.keys()
+
+
+def test_the_openapi_document_has_the_parameters_of_lists(
+    client: TestClient, clock: ManualClock
+) -> None:
+    paths = client.get("/openapi.json", headers=bearer(token(clock))).json()["paths"]
+
+    def parameters(path: str) -> dict[str, Any]:
+        return {one["name"]: one["schema"] for one in paths[path]["get"]["parameters"]}
+
+    exports = parameters("/exports")
+    assert exports.keys() == {"status", "created_after", "created_before", "limit", "cursor"}
+    assert exports["status"]["items"]["enum"][0] == "pending"
+    assert exports["created_after"]["format"] == "date-time"
+    assert (exports["limit"]["minimum"], exports["limit"]["maximum"]) == (1, 100)
+    assert parameters("/audit").keys() == {"action", "after", "before", "limit", "cursor"}
+    file = parameters("/exports/{export}/download")["file"]
+    assert {"type": "string", "enum": ["manifest", "rejects"]} in file["anyOf"]

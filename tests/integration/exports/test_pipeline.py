@@ -474,7 +474,7 @@ def test_an_outage_does_not_count_as_an_attempt(
     create(pipeline)
     bucket = replace(services.settings, bucket="not-there-yet")
     broken = ExportPipeline(Services(bucket, services.aws, clock), Stop())
-    broken._services.s3.meta.events.register("before-call.s3", out_of_reach)
+    broken.services.s3.meta.events.register("before-call.s3", out_of_reach)
     for _ in range(services.settings.export_attempts + 2):
         with pytest.raises(StoreUnavailable):
             broken.prepare(claimed(pipeline))
@@ -548,12 +548,12 @@ def test_an_outage_is_waited_for_however_long_it_takes(
     services: Services, pipeline: ExportPipeline, clock: ManualClock
 ) -> None:
     create(pipeline)
-    pipeline._services.s3.meta.events.register("before-call.s3", out_of_reach)
+    pipeline.services.s3.meta.events.register("before-call.s3", out_of_reach)
     for _ in range(3):
         with pytest.raises(StoreUnavailable):
             pipeline.prepare(claimed(pipeline))
         clock.advance(86_400)
-    pipeline._services.s3.meta.events.unregister("before-call.s3", out_of_reach)
+    pipeline.services.s3.meta.events.unregister("before-call.s3", out_of_reach)
 
     pipeline.prepare(claimed(pipeline))
 
@@ -587,7 +587,7 @@ def test_an_abort_that_fails_does_not_hide_why(
     good = (payment(n, description="x" * 60_000) for n in range(500))
     put_many(services, "Payments", [*good, payment(999, createdAt="2026-01-30 soon")])
     create(pipeline)
-    pipeline._services.s3.meta.events.register("before-call.s3.AbortMultipartUpload", out_of_reach)
+    pipeline.services.s3.meta.events.register("before-call.s3.AbortMultipartUpload", out_of_reach)
 
     with pytest.raises(ExportFailed, match="pay-000999"):
         pipeline.prepare(claimed(pipeline))

@@ -81,7 +81,7 @@ def test_slices_that_wait_for_workers_longer_than_their_lease_stay_their_runs(
 
     pipeline.publish([pipeline.render(piece) for piece in slices])
 
-    job = finished(pipeline._services)
+    job = finished(pipeline.services)
     assert (job["status"], job["generation"], job["attempts"]) == ("completed", 1, 1)
 
 
@@ -106,7 +106,7 @@ def test_a_run_that_has_ended_before_a_slice_began_is_followed_by_another_and_do
         runs.active.clear()
         (run_id,) = runs.poll(pipeline)
         assert run_id == f"export__export-1__{2 * n + 3}"
-    assert record(pipeline._services)["attempts"] == 0
+    assert record(pipeline.services)["attempts"] == 0
 
 
 def test_a_run_that_has_ended_after_a_slice_began_counts(
@@ -116,11 +116,11 @@ def test_a_run_that_has_ended_after_a_slice_began_counts(
         first, second, _ = cut(pipeline, f"run-{n}")
         pipeline.render(first)
         pipeline.render(second)
-        assert record(pipeline._services)["attempts"] == n + 1, "however many begin"
+        assert record(pipeline.services)["attempts"] == n + 1, "however many begin"
         wait_out_the_lease(pipeline, clock)
         Runs().poll(pipeline)
 
-    job = finished(pipeline._services)
+    job = finished(pipeline.services)
     assert (job["status"], job["errorCode"]) == ("failed", "too_many_attempts")
     assert "no more sign of life" in job["error"]
 
@@ -138,7 +138,7 @@ def test_a_large_export_that_was_canceled_or_has_expired_is_left_to_no_run(
     assert runs.poll(pipeline) == []
 
     assert pipeline.store.queue.due(10) == []
-    assert record(pipeline._services, "export-2")["status"] == "expired"
+    assert record(pipeline.services, "export-2")["status"] == "expired"
 
 
 def test_slices_of_another_report_than_the_export_was_cut_with_make_it_begin_anew(
@@ -156,27 +156,27 @@ def test_slices_of_another_report_than_the_export_was_cut_with_make_it_begin_ane
         pipeline.render(third)
     with pytest.raises(LeaseLost):
         pipeline.publish([done])
-    assert objects(pipeline._services) == []
-    job = record(pipeline._services)
+    assert objects(pipeline.services) == []
+    job = record(pipeline.services)
     assert (job["status"], job["attempts"]) == ("pending", 0)
     assert job["lastError"]["code"] == "report_changed"
 
     clock.advance(60)
     assert runs.poll(pipeline) == ["export__export-1__3"], "though the old run may still be there"
     pipeline.publish([pipeline.render(piece) for piece in cut(pipeline, "export__export-1__3")])
-    assert finished(pipeline._services)["rows"] == 300
+    assert finished(pipeline.services)["rows"] == 300
 
 
 def test_slices_are_not_published_under_another_report(pipeline: ExportPipeline) -> None:
     rendered = [pipeline.render(piece) for piece in cut(pipeline, "run-1")]
     with pytest.raises(LeaseLost, match="begins anew"):
         with_settings(pipeline, transform="builtins:str").publish(rendered)
-    assert objects(pipeline._services) == []
+    assert objects(pipeline.services) == []
 
 
 def with_settings(pipeline: ExportPipeline, **changes: Any) -> ExportPipeline:
     settings = replace(pipeline.settings, **changes)
-    return ExportPipeline(replace(pipeline._services, settings=settings), Stop())
+    return ExportPipeline(replace(pipeline.services, settings=settings), Stop())
 
 
 def test_a_slice_that_fails_tells_why_and_stays_its_runs(
@@ -187,12 +187,12 @@ def test_a_slice_that_fails_tells_why_and_stays_its_runs(
         outage.setattr("remit.exports.rendering.frames", unavailable)
         with pytest.raises(StoreUnavailable):
             pipeline.render(slices[0])
-    job = record(pipeline._services)
+    job = record(pipeline.services)
     assert (job["status"], job["lastError"]["code"]) == ("processing", "unavailable")
 
     pipeline.publish([pipeline.render(piece) for piece in slices])
 
-    assert "lastError" not in finished(pipeline._services)
+    assert "lastError" not in finished(pipeline.services)
 
 
 def unavailable(*_: Any) -> None:
@@ -233,10 +233,10 @@ def test_a_canceled_export_stays_in_the_queue_until_it_is_swept(
     with monkeypatch.context() as outage:
         outage.setattr(pipeline._publisher, "sweep", unavailable)
         Runs().poll(pipeline)
-    assert objects(pipeline._services) != []
+    assert objects(pipeline.services) != []
     assert pipeline.store.queue.due(10) == ["export-1"]
 
     Runs().poll(pipeline)
 
-    assert objects(pipeline._services) == []
-    assert finished(pipeline._services)["status"] == "canceled"
+    assert objects(pipeline.services) == []
+    assert finished(pipeline.services)["status"] == "canceled"

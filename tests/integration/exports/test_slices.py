@@ -319,7 +319,7 @@ def test_a_stop_while_a_slice_is_rendered_keeps_the_claim_for_the_retry(
     stopped.request()
 
     with pytest.raises(Interrupted):
-        ExportPipeline(pipeline._services, stopped).render(slices[0])
+        ExportPipeline(pipeline.services, stopped).render(slices[0])
 
     assert objects(services) == []
     pipeline.publish([pipeline.render(piece) for piece in slices])
@@ -334,7 +334,7 @@ def test_a_slice_that_cannot_be_deleted_does_not_undo_the_export(
     def out_of_reach(**_: Any) -> None:
         raise EndpointConnectionError(endpoint_url="http://s3")
 
-    pipeline._services.s3.meta.events.register("before-call.s3.DeleteObjects", out_of_reach)
+    pipeline.services.s3.meta.events.register("before-call.s3.DeleteObjects", out_of_reach)
     run(pipeline)
     assert finished(services)["rows"] == 400
     assert objects(services, "staging/") != []

@@ -1,0 +1,48 @@
+"""docs/audit.md: its tables are the code's, its example is an answer."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from remit.api import audit as route
+from remit.audit import Via
+from remit.exports import entries
+from remit.settings import Settings
+from tests.unit.project.documents import Document, names
+
+DOCUMENT = Document("docs/audit.md")
+
+
+def listed(*head: str) -> list[str]:
+    """The names in the first column of a table."""
+    return [name for row in DOCUMENT.table(*head) for name in names(row[0])]
+
+
+def test_the_members_are_those_of_an_answer() -> None:
+    assert sorted(listed("member", "meaning")) == sorted(route._MEMBERS)
+    (example,) = (json.loads(block) for block in DOCUMENT.blocks("json"))
+    assert example.keys() == {"data", "next_cursor"}
+    assert example["data"] == [route._EXAMPLE]
+
+
+def test_the_ways_are_those_of_the_code() -> None:
+    assert listed("`via`", "what it came by") == [
+        via.value for via in (Via.HOOK, Via.COMMAND, Via.RUN, Via.SCHEDULE, Via.BACKFILL, Via.REMIT)
+    ]
+    assert len(Via) == 6
+
+
+def test_the_actions_of_exports_are_those_of_the_code() -> None:
+    known = [entries.REQUESTED, entries.CANCELED, entries.RETRIED, entries.LINKED]
+    assert listed("action", "when") == known
+    assert all(f"`{action}`" in (entries.__doc__ or "") for action in known)
+
+
+def test_the_parameters_are_those_of_the_route() -> None:
+    assert listed("parameter", "meaning") == ["action", "after", "before", "limit", "cursor"]
+
+
+def test_the_retention_is_the_settings_default() -> None:
+    assert Settings().audit_retention == timedelta(days=400)
+    assert "`REMIT_AUDIT_RETENTION_SECONDS` (400 days)" in DOCUMENT.text
