@@ -80,11 +80,12 @@ class Renewed(Generic[T]):
         if self._thread is None or not self._thread.is_alive():
             with self._starting:
                 if self._thread is None or not self._thread.is_alive():
+                    self._ended = False
                     self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                     self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, and wait for a reading that is under way."""
+        """End the thread, and wait for a reading that is under way. It can be started again."""
         self._ended = True
         self._early.set()
         if self._thread is not None:

@@ -13,6 +13,7 @@ from fastapi.testclient import TestClient
 
 from remit.api.app import create_app
 from remit.auth import TokenSettings, Verifier
+from remit.auth.renewal import Outdated
 from remit.services import Services
 from remit.settings import Settings
 from tests.support.api import NotedRuns
@@ -237,3 +238,25 @@ def test_a_query_parameter_is_not_looked_at(
     assert token not in "".join(
         line.getMessage() for line in caplog.records if line.name.startswith("remit")
     )
+
+
+def test_what_cannot_be_told_now_is_a_503_and_one_line(
+    services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = ManualClock()
+    settings = TokenSettings(secret=SECRET, issuer=ISSUER, audience=AUDIENCE, revocation=True)
+
+    def is_revoked(token_id: str) -> bool:
+        raise Outdated("the list of revoked tokens: not read for 61 seconds")
+
+    verifier = Verifier(settings, clock, is_revoked=is_revoked)
+    token = compact(HS, claims(clock(), jti="id-1"), hs())
+    with TestClient(create_app(lambda: services, NotedRuns(), verifier)) as client:
+        caplog.clear()
+        answer = client.get("/reports", headers=bearer(token))
+    assert answer.status_code == 503
+    assert int(answer.headers["retry-after"]) > 0
+    lines = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
+    assert len(lines) == 1
+    assert "not read for 61 seconds" in lines[0]
+    assert token not in lines[0]

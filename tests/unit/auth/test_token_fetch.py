@@ -11,8 +11,10 @@ import pytest
 from remit.auth import TokenSettings, Verifier
 from remit.auth.fetch import NotFetched, fetch
 from remit.auth.jwks import MAX_JWKS_BYTES
+from remit.auth.keyring import EARLY_SECONDS, KeyRing
+from remit.errors import NotAuthenticated
 from tests.support.clock import ManualClock
-from tests.support.tokens import AUDIENCE, ISSUER, claims, compact, es, jwks
+from tests.support.tokens import AUDIENCE, ISSUER, claims, compact, ec_jwk, es, jwks, rsa_jwk
 
 
 class Site(ThreadingHTTPServer):
@@ -28,6 +30,7 @@ class Site(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.drips = False
         self.ended = threading.Event()
+        self.asked_again = threading.Event()
 
     @property
     def url(self) -> str:
@@ -40,6 +43,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         site = self.server
         site.asked.append(self.path)
+        if len(site.asked) > 1:
+            site.asked_again.set()
         self.send_response(site.status)
         for name, value in site.headers.items():
             self.send_header(name, value)
@@ -120,3 +125,24 @@ def test_a_token_is_verified_with_the_key_of_a_url(site: Site) -> None:
     assert verifier.verify(token).merchant_id == "merchant-1"
     verifier.stop()
     assert site.asked == ["/jwks.json"]
+
+
+def test_a_new_key_is_fetched_when_a_token_names_it(site: Site) -> None:
+    clock, seconds = ManualClock(), [0.0]
+    settings = TokenSettings(jwks=site.url, issuer=ISSUER, audience=AUDIENCE)
+    ring = KeyRing.of(settings, monotonic=lambda: seconds[0])
+    verifier = Verifier(settings, clock, ring=ring)
+    site.body = jwks(rsa_jwk())
+    verifier.renew()
+    site.body = jwks(rsa_jwk(), ec_jwk("new"))
+    token = compact({"alg": "ES256", "kid": "new"}, claims(clock()), es())
+    with pytest.raises(NotAuthenticated, match="that of no key"):
+        verifier.verify(token)
+    assert site.asked == ["/jwks.json"]  # it was asked a moment ago
+    seconds[0] += EARLY_SECONDS
+    with pytest.raises(NotAuthenticated, match="that of no key"):
+        verifier.verify(token)
+    assert site.asked_again.wait(10)
+    verifier.stop()
+    assert ring.find("new").algorithm == "ES256"
+    assert len(site.asked) == 2

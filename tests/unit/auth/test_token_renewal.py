@@ -134,6 +134,25 @@ def test_a_thread_reads_it_and_ends() -> None:
     assert renewed.get() == "value"
 
 
+def test_a_thread_that_is_gone_is_started_again() -> None:
+    """As in the child of a fork, which has the object and not its thread."""
+    reads: list[int] = []
+    read = threading.Event()
+
+    def load() -> None:
+        reads.append(1)
+        read.set()
+
+    renewed = Renewed("again", load, Pace(period=3600, least=0, most_age=3600))
+    for times in (1, 2):
+        renewed.start()
+        renewed.hasten()
+        assert read.wait(10)
+        renewed.stop()
+        read.clear()
+        assert len(reads) == times
+
+
 def test_the_thread_reads_early_when_asked() -> None:
     reads: list[int] = []
     twice = threading.Event()
