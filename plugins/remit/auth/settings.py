@@ -17,6 +17,9 @@ from remit.errors import ConfigurationError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
+AIRFLOW_SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"
+"""The variable of the secret that Airflow signs its own tokens with."""
+
 _KEYS = ("JWT_SECRET", "JWT_KEYS", "JWT_KEYS_FILE", "JWT_JWKS")
 
 
@@ -106,7 +109,14 @@ class TokenSettings:
         Raises:
             ConfigurationError: one is missing or wrong. The message shows no secret.
         """
-        return read(cls, environment)
+        settings = read(cls, environment)
+        airflows = environment.get(AIRFLOW_SECRET, "").strip()
+        if airflows and airflows in {settings.secret, *settings.named_secrets.values()}:
+            raise ConfigurationError(
+                f"JWT_SECRET or JWT_KEYS has the secret of {AIRFLOW_SECRET}: whoever makes "
+                "merchants' tokens could make an administrator's of Airflow; give the hook its own"
+            )
+        return settings
 
 
 def _check_url(url: str) -> None:

@@ -52,6 +52,12 @@ def test_a_short_secret_is_refused_and_not_shown() -> None:
     assert "JWT_SECRET has 31 bytes: HS256 needs at least 32 (256 bits)" in reason
 
 
+@pytest.mark.parametrize("keys", [{"JWT_SECRET": "k" * 40}, {"JWT_KEYS": "a:" + "k" * 40}], ids=str)
+def test_airflows_own_secret_is_refused(keys: dict[str, str]) -> None:
+    reason = refused(AIRFLOW__API_AUTH__JWT_SECRET="k" * 40, **keys)
+    assert "AIRFLOW__API_AUTH__JWT_SECRET" in reason
+
+
 def test_a_secret_is_measured_in_bytes() -> None:
     assert TokenSettings.from_environment({**GOOD, "JWT_SECRET": "é" * 16}).secret
 
