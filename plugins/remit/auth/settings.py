@@ -17,7 +17,7 @@ from remit.errors import ConfigurationError
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
-AIRFLOW_SECRET = "AIRFLOW__API_AUTH__JWT_SECRET"
+AIRFLOWS_OWN = "AIRFLOW__API_AUTH__JWT_SECRET"
 """The variable of the secret that Airflow signs its own tokens with."""
 
 _KEYS = ("JWT_SECRET", "JWT_KEYS", "JWT_KEYS_FILE", "JWT_JWKS")
@@ -110,10 +110,10 @@ class TokenSettings:
             ConfigurationError: one is missing or wrong. The message shows no secret.
         """
         settings = read(cls, environment)
-        airflows = environment.get(AIRFLOW_SECRET, "").strip()
+        airflows = environment.get(AIRFLOWS_OWN, "").strip()
         if airflows and airflows in {settings.secret, *settings.named_secrets.values()}:
             raise ConfigurationError(
-                f"JWT_SECRET or JWT_KEYS has the secret of {AIRFLOW_SECRET}: whoever makes "
+                f"JWT_SECRET or JWT_KEYS has the secret of {AIRFLOWS_OWN}: whoever makes "
                 "merchants' tokens could make an administrator's of Airflow; give the hook its own"
             )
         return settings
