@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,6 @@ from fastapi.testclient import TestClient
 
 from remit.auth import TokenSettings, mint
 from remit.clock import system_clock
-from remit.errors import TriggerUnavailable
 from remit.services import Services
 from tests.support.airflow import AIRFLOW_WARNINGS, ROOT
 from tests.support.api import bearer
@@ -43,24 +40,6 @@ def server(airflow_services: Services, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield client
     hook.cache_clear()
     purge_cached_app()
-
-
-@pytest.fixture
-def parsed_dags(airflow: Path) -> None:
-    """The DAGs as the dag processor writes them into the database."""
-    command = [sys.executable, "-m", "airflow", "dags", "reserialize"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def set_paused(dag_id: str, *, paused: bool) -> None:
-    from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-
-    with create_session() as session:
-        session.get_one(DagModel, dag_id).is_paused = paused
 
 
 def token() -> str:
@@ -103,64 +82,6 @@ def test_a_request_starts_a_real_run(
     (run,) = DagRun.find(dag_id="export_payments", run_id=f"export__{body['export_id']}__1")
     assert run.conf == {"export_id": body["export_id"]}
     assert str(run.state) == "queued"
-
-
-def test_a_run_that_exists_already_is_the_same_run(airflow: Path, parsed_dags: None) -> None:
-    from airflow.models.dagrun import DagRun
-
-    from remit.airflow.trigger import InProcessRuns
-
-    for _ in range(2):
-        InProcessRuns().start("export_payments", "twice", {"export_id": "x"}, "note")
-
-    assert len(DagRun.find(dag_id="export_payments", run_id="twice")) == 1
-
-
-def test_a_database_that_is_locked_for_a_moment_is_asked_again(
-    airflow: Path, parsed_dags: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from airflow.api.common import trigger_dag as module
-    from airflow.models.dagrun import DagRun
-    from sqlalchemy.exc import OperationalError
-
-    from remit.airflow.trigger import InProcessRuns
-
-    real, faults = module.trigger_dag, [OperationalError("INSERT", {}, Exception("locked"))]
-
-    def sometimes_locked(**arguments: object) -> object:
-        if faults:
-            raise faults.pop()
-        return real(**arguments)
-
-    monkeypatch.setattr(module, "trigger_dag", sometimes_locked)
-    monkeypatch.setattr("tenacity.nap.time.sleep", lambda seconds: None)
-
-    InProcessRuns().start("export_payments", "locked-once", {"export_id": "x"}, "note")
-
-    assert len(DagRun.find(dag_id="export_payments", run_id="locked-once")) == 1
-
-
-def test_what_airflow_does_not_take_is_reported(airflow: Path, parsed_dags: None) -> None:
-    from remit.airflow.trigger import InProcessRuns
-
-    with pytest.raises(TriggerUnavailable, match="not known"):
-        InProcessRuns().start("no_such_dag", "run-1", {}, "note")
-    with pytest.raises(TriggerUnavailable, match="export_id"):
-        InProcessRuns().start("export_payments", "run-2", {"export_id": ""}, "note")
-    set_paused("export_payments", paused=True)
-    try:
-        with pytest.raises(TriggerUnavailable, match="paused"):
-            InProcessRuns().start("export_payments", "run-3", {"export_id": "x"}, "note")
-    finally:
-        set_paused("export_payments", paused=False)
-
-
-def test_the_private_function_that_starts_runs_is_the_one_we_know(airflow: Path) -> None:
-    from airflow.api.common.trigger_dag import trigger_dag
-
-    assert {"dag_id", "run_id", "conf", "note", "triggered_by"} <= set(
-        inspect.signature(trigger_dag).parameters
-    )
 
 
 def test_without_a_secret_the_hook_serves_nobody_and_says_why_in_the_log(

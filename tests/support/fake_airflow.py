@@ -44,6 +44,7 @@ class FakeAirflow:
         self.assets = {"remit_outbox": 7}
         self.runs: set[str] = set()
         self.lifetime = 3600.0
+        self.refusal = 401
         self.issued: list[str] = []
         self.valid: set[str] = set()
         self.instead: list[Response] = []
@@ -71,7 +72,7 @@ class FakeAirflow:
             told = f"Invalid credentials {seen.body}"  # an auth manager may repeat what it was told
             return said(201, access_token=self.issue()) if right else said(401, detail=told)
         if seen.token not in self.valid:
-            return said(401, detail="Invalid JWT token")
+            return said(self.refusal, detail="Invalid JWT token")
         match seen.method, seen.target.partition("?")[0].split("/")[3:]:
             case "GET", ["dags", dag]:
                 found = self.dags.get(dag)

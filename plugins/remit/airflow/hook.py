@@ -7,6 +7,7 @@ from functools import cache, partial
 
 from fastapi import FastAPI
 
+from remit.airflow.metrics import AirflowMetrics
 from remit.airflow.services import services
 from remit.airflow.trigger import InProcessTrigger
 from remit.api.app import create_app
@@ -14,6 +15,8 @@ from remit.auth import TokenSettings, Verifier
 from remit.aws.session import FOR_REQUESTS
 from remit.errors import ConfigurationError
 from remit.settings import Settings
+from remit.triggers.coalescing import CoalescingTrigger
+from remit.triggers.counted import CountedTrigger
 
 log = logging.getLogger(__name__)
 
@@ -21,11 +24,15 @@ log = logging.getLogger(__name__)
 @cache
 def hook() -> FastAPI:
     """The app of this process. With a wrong setting it refuses everyone, and the log says why."""
+    connect = partial(services, FOR_REQUESTS)
     verifier: Verifier | ConfigurationError
     try:
         Settings.from_environment()  # read again by `services`; a wrong one shows at the start
-        verifier = Verifier(TokenSettings.from_environment())
+        verifier = Verifier.of(TokenSettings.from_environment(), connect)
+        verifier.start()
     except ConfigurationError as error:
         log.error("the trigger hook serves nobody: %s", error)  # noqa: TRY400 - no stack to show
         verifier = error
-    return create_app(partial(services, FOR_REQUESTS), InProcessTrigger(), verifier)
+    metrics = AirflowMetrics()
+    trigger = CoalescingTrigger(CountedTrigger(InProcessTrigger(), metrics))
+    return create_app(connect, trigger, verifier, metrics)

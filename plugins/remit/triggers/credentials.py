@@ -24,7 +24,11 @@ RENEW_AT = 0.8
 """A token is renewed when so much of its life is over."""
 
 UNKNOWN_LIFETIME = 600.0
-"""Seconds that a token is used for which does not say how long it lives, or until a 401."""
+"""Seconds that a token is used for which does not say how long it lives, or until it is refused."""
+
+FRESH_SECONDS = 30.0
+"""A token that was had for a password so short a time ago is not replaced when Airflow refuses it:
+the user is what it refuses. Airflow's 403 may mean either."""
 
 
 class Credentials(Protocol):
@@ -42,7 +46,7 @@ class Credentials(Protocol):
         """
 
     def another(self, refused: str) -> bool:
-        """Whether `token` has another one than that, to which Airflow has answered 401."""
+        """Whether `token` has another one than that, which Airflow has refused (401 or 403)."""
 
 
 def credentials_of(settings: AirflowSettings, transport: Transport) -> Credentials:
@@ -117,21 +121,25 @@ class PasswordToken:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._token = ""
-        self._renew_at = 0.0
+        self._had_at = self._renew_at = 0.0
 
     def token(self) -> str:
         """See `Credentials`."""
         with self._lock:
             if not self._token or self._monotonic() >= self._renew_at:
                 self._token = self._exchange()
-                self._renew_at = self._monotonic() + lifetime(self._token) * RENEW_AT
+                self._had_at = self._monotonic()
+                self._renew_at = self._had_at + lifetime(self._token) * RENEW_AT
             return self._token
 
     def another(self, refused: str) -> bool:
-        """Forget that one; unless another thread has a newer one, it is asked for."""
+        """See `Credentials`. Unless another thread has a newer one already, it is asked for."""
         with self._lock:
-            if self._token == refused:
-                self._token = ""
+            if self._token != refused:
+                return True
+            if self._monotonic() - self._had_at < FRESH_SECONDS:
+                return False
+            self._token = ""
             return True
 
     def _exchange(self) -> str:

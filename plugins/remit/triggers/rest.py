@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,9 +17,12 @@ from remit.triggers.transport import Answer, Transport
 
 log = logging.getLogger(__name__)
 
-KNOWN_SECONDS = 5.0
-"""A DAG that passed the check passes it for so long. A run that is started meanwhile waits, if its
-DAG was paused, and the poller takes the job up."""
+WELL_SECONDS = 5.0
+"""A DAG that was found well is not looked at again for so long. A run that is started meanwhile
+waits, if its DAG was paused, and the poller takes the job up."""
+
+NOT_WELL_SECONDS = 1.0
+"""The same for one that was not: what is to be started is left to the poller."""
 
 
 class RestTrigger:
@@ -33,7 +37,9 @@ class RestTrigger:
         self._transport = transport
         self._credentials = credentials
         self._monotonic = monotonic
-        self._passes_until: dict[str, float] = {}
+        self._looking = threading.Lock()
+        self._found: dict[str, tuple[float, str | None]] = {}
+        """DAG to what is wrong with it, and until when that is taken for granted."""
         self._outbox_id: int | None = None
 
     @classmethod
@@ -43,15 +49,19 @@ class RestTrigger:
         return cls(transport, credentials_of(settings, transport))
 
     def start(self, dag_id: str, run_id: str, conf: Mapping[str, Any], note: str) -> None:
-        """See `Trigger`. A DAG that was found well is not looked at again for `KNOWN_SECONDS`."""
-        if self._monotonic() >= self._passes_until.get(dag_id, 0.0):
-            self.check(dag_id)
+        """See `Trigger`."""
+        with self._looking:  # one look for all that wait
+            until, wrong = self._found.get(dag_id, (0.0, None))
+            if self._monotonic() >= until:
+                self.check(dag_id)
+            elif wrong is not None:
+                raise TriggerUnavailable(wrong)
         body = {"dag_run_id": run_id, "logical_date": None, "conf": dict(conf), "note": note}
         answer = self._call("POST", f"{_path(dag_id)}/dagRuns", body)
         if answer.status == 409:
             log.info("%s %s exists already", dag_id, run_id)
         elif not answer.ok:
-            self._passes_until.pop(dag_id, None)
+            self._found.pop(dag_id, None)
             raise TriggerUnavailable(f"could not start {dag_id} {run_id}: {answer.detail()}")
 
     def wake_delivery(self) -> None:
@@ -65,20 +75,27 @@ class RestTrigger:
 
     def check(self, dag_id: str) -> None:
         """See `Trigger`. Airflow is asked each time."""
-        self._passes_until.pop(dag_id, None)
+        wrong = self._look(dag_id)
+        lasts = WELL_SECONDS if wrong is None else NOT_WELL_SECONDS
+        self._found[dag_id] = (self._monotonic() + lasts, wrong)
+        if wrong is not None:
+            raise TriggerUnavailable(wrong)
+
+    def _look(self, dag_id: str) -> str | None:
+        """What is wrong with a DAG."""
         answer = self._call("GET", _path(dag_id))
         if answer.status == 404:
-            raise TriggerUnavailable(f"the DAG {dag_id} is not known to Airflow")
+            return f"the DAG {dag_id} is not known to Airflow"
         if not answer.ok:
-            raise TriggerUnavailable(f"the DAG {dag_id} cannot be looked at: {answer.detail()}")
+            return f"the DAG {dag_id} cannot be looked at: {answer.detail()}"
         dag = answer.document()
         if dag.get("is_stale"):
-            raise TriggerUnavailable(f"the DAG {dag_id} is not known to Airflow")
+            return f"the DAG {dag_id} is not known to Airflow"
         if dag.get("has_import_errors"):
-            raise TriggerUnavailable(f"the DAG {dag_id} has import errors")
+            return f"the DAG {dag_id} has import errors"
         if dag.get("is_paused"):
-            raise TriggerUnavailable(f"the DAG {dag_id} is paused")
-        self._passes_until[dag_id] = self._monotonic() + KNOWN_SECONDS
+            return f"the DAG {dag_id} is paused"
+        return None
 
     def _update_outbox(self) -> Answer:
         if self._outbox_id is None:
@@ -103,7 +120,8 @@ class RestTrigger:
         """
         token = self._credentials.token()
         answer = self._transport.call(method, path, body, token=token)
-        if answer.status == 401 and self._credentials.another(token):
+        # An expired token is a 401, one that Airflow's key has not signed a 403.
+        if answer.status in {401, 403} and self._credentials.another(token):
             token = self._credentials.token()
             answer = self._transport.call(method, path, body, token=token)
         if answer.status == 401:
@@ -112,9 +130,9 @@ class RestTrigger:
             )
         if answer.status == 403:
             raise TriggerUnavailable(
-                f"Airflow's user may not {method} {path} ({answer.detail()}): see "
-                f"{self._credentials.origin}; it has to read DAGs and assets, and to create DAG "
-                "runs and asset events"
+                f"Airflow refuses {method} {path} ({answer.detail()}): see "
+                f"{self._credentials.origin}; the token has to be valid, and its user has to read "
+                "DAGs and assets, and to create DAG runs and asset events"
             )
         return answer
 

@@ -25,6 +25,11 @@ READ_SECONDS = 5.0
 CALL_SECONDS = 8.0
 """For one call with its second try, and however slowly an answer drips."""
 
+AT_ONCE = 4
+"""Calls of this process at a time; the others wait for their turn. The API server serves them on
+one core: more are no faster, and 20 starts at once were seen to wait there for one another, for
+connections to its database, until they were given up."""
+
 TRIES = 2
 PAUSE_SECONDS = 0.2
 """Before the second one."""
@@ -98,6 +103,7 @@ class Transport:
         self._verify: str | bool = ca_file or True
         self._monotonic = monotonic
         self._pause = pause
+        self._turns = threading.Semaphore(AT_ONCE)
         self._sessions: deque[requests.Session] = deque()
         self._rest: tuple[float, str] = (0.0, "")
 
@@ -109,11 +115,15 @@ class Transport:
         Raises:
             TriggerUnavailable: Airflow is out of reach or fails, or was a moment ago.
         """
-        now = self._monotonic()
-        until, why = self._rest
-        if now < until:
-            raise TriggerUnavailable(why)
-        answer = self._tried(now + CALL_SECONDS, method, path, body, token)
+        self._refuse_at_rest()
+        if not self._turns.acquire(timeout=CALL_SECONDS):
+            raise TriggerUnavailable(f"Airflow is busy at {self._base}: too many calls at once")
+        try:
+            self._refuse_at_rest()  # as of now: whoever was before it may have found out
+            until = self._monotonic() + CALL_SECONDS
+            answer = self._tried(until, method, path, body, token)
+        finally:
+            self._turns.release()
         if answer.status in PASSING:
             raise TriggerUnavailable(f"Airflow fails ({method} {path}: {answer.detail()})")
         if 300 <= answer.status < 400:
@@ -122,6 +132,11 @@ class Transport:
                 f"({answer.status}); REMIT_AIRFLOW_URL has to name the address itself"
             )
         return answer
+
+    def _refuse_at_rest(self) -> None:
+        until, why = self._rest
+        if self._monotonic() < until:
+            raise TriggerUnavailable(why)
 
     def rest(self, why: str) -> TriggerUnavailable:
         """Leave Airflow alone for a while; returns the error to raise, now and until then."""

@@ -5,6 +5,7 @@ Where the client has `docker compose`, its own reading of the file goes through 
 
 from __future__ import annotations
 
+import argparse
 import functools
 import graphlib
 import json
@@ -12,6 +13,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,11 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
+from remit.auth import TokenSettings
+from remit.commands import serve
+from remit.settings import Settings
+from remit.triggers.settings import AirflowSettings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 COMPOSE = REPOSITORY / "docker-compose.yaml"
@@ -33,14 +40,17 @@ AIRFLOW = {
 ONE_SHOT = {
     "airflow-init": ["airflow", "db", "migrate"],
     "aws-init": ["python", "-m", "remit", "infra", "apply"],
+    "auth-init": ["python", "-c"],
 }
 BACKENDS = {"postgres", "redis", "aws"}
+HOOK = {"hook": ["python", "-m", "remit", "serve"]}
 
 REQUIRED = {
     "POSTGRES_PASSWORD": "pg0123",
     "AIRFLOW_FERNET_KEY": "fernet-key",
     "AIRFLOW_API_SECRET_KEY": "api-secret",
     "AIRFLOW_JWT_SECRET": "airflow-jwt",
+    "REMIT_AIRFLOW_PASSWORD": "of-the-hook",
     "JWT_SECRET": "merchants-jwt",
 }
 """The secrets, each with a value that is found again in the resolved file."""
@@ -71,6 +81,7 @@ SERVICE = {
             "type": "array",
             "items": {"type": "string", "pattern": r"^127\.0\.0\.1:\d+:\d+$"},
         },
+        "networks": {"type": "array", "items": {"enum": ["default", "hook"]}, "minItems": 1},
         "depends_on": {
             "type": "object",
             "additionalProperties": {
@@ -106,6 +117,7 @@ SCHEMA = {
         "name": {"const": "remit"},
         "services": {"type": "object", "additionalProperties": SERVICE},
         "volumes": {"type": "object", "additionalProperties": {"type": "null"}},
+        "networks": {"type": "object", "additionalProperties": {"const": {}}},
     },
 }
 """What of the Compose specification the file uses, and nothing else: a misspelt key is an error."""
@@ -184,13 +196,13 @@ def test_the_file_uses_known_keys_and_well_formed_values() -> None:
 
 
 def test_every_service_is_there_and_runs_what_it_is_named_for(services: Services) -> None:
-    assert services.keys() == AIRFLOW.keys() | ONE_SHOT.keys() | BACKENDS
-    for name, command in (AIRFLOW | ONE_SHOT).items():
-        assert services[name]["command"] == command
+    assert services.keys() == AIRFLOW.keys() | ONE_SHOT.keys() | HOOK.keys() | BACKENDS
+    for name, command in (AIRFLOW | ONE_SHOT | HOOK).items():
+        assert services[name]["command"][: len(command)] == command
 
 
 def test_what_stays_up_has_a_health_check_and_what_ends_is_waited_for(services: Services) -> None:
-    for name in AIRFLOW.keys() | BACKENDS:
+    for name in AIRFLOW.keys() | HOOK.keys() | BACKENDS:
         assert "healthcheck" in services[name], name
         assert services[name]["restart"] == "unless-stopped", name
     for name in ONE_SHOT:
@@ -263,9 +275,62 @@ def test_all_of_airflow_shares_database_broker_keys_and_aws(services: Services) 
         assert shared[0][key]
 
 
-def test_only_the_api_server_knows_the_merchants_secret(services: Services) -> None:
+def test_only_the_hook_knows_the_merchants_secret(services: Services) -> None:
     knows = {n for n, s in services.items() if "JWT_SECRET" in (s.get("environment") or {})}
-    assert knows == {"airflow-apiserver"}
+    assert knows == {"hook"}
+
+
+def test_the_hook_has_no_key_of_airflow_and_no_way_to_its_database(services: Services) -> None:
+    hook = services["hook"]
+    assert not [name for name in hook["environment"] if name.startswith("AIRFLOW_")]
+    reached = {name for name in services if networks(services, name) & networks(services, "hook")}
+    assert reached == {"hook", "airflow-apiserver", "aws"}
+    host = hook["environment"]["REMIT_AIRFLOW_URL"].removeprefix("http://").partition(":")[0]
+    assert host == "airflow-apiserver"
+
+
+def test_the_hook_has_what_it_demands_and_its_arguments_are_taken(services: Services) -> None:
+    environment = {name: str(value) for name, value in services["hook"]["environment"].items()}
+    assert AirflowSettings.from_environment(environment).way == "user"
+    Settings.from_environment(environment)
+    TokenSettings.from_environment({**environment, "JWT_SECRET": "s" * 32})
+
+    parser = argparse.ArgumentParser()
+    serve.add_arguments(parser)
+    options = parser.parse_args(services["hook"]["command"][len(HOOK["hook"]) :])
+    assert (options.host, options.port) == ("0.0.0.0", 8081)  # noqa: S104
+    assert serve.trusted(options.forwarded_allow_ips) == []
+    grace = int(services["hook"]["stop_grace_period"].removesuffix("s"))
+    assert grace > options.grace
+
+
+def test_proxies_and_the_address_of_the_hook_come_from_outside() -> None:
+    hook = ours(
+        {**REQUIRED, "REMIT_HOOK_PROXIES": "172.16.0.0/12", "REMIT_HOOK_ADDRESS": "10.0.0.5"}
+    )["services"]["hook"]
+    assert "--forwarded-allow-ips=172.16.0.0/12" in hook["command"]
+    assert hook["ports"] == ["10.0.0.5:8081:8081"]
+
+
+@pytest.mark.parametrize("before", [None, "", '{"admin": "kept", "remit-hook": "old"}'])
+def test_the_hooks_user_has_its_password_in_airflows_file(
+    services: Services, tmp_path: Path, before: str | None
+) -> None:
+    api_server, init = services["airflow-apiserver"], services["auth-init"]
+    path = api_server["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"]
+    program, file = init["command"][-1], tmp_path / "passwords.json"
+    assert path in program
+    assert "remit-hook:op" in api_server["environment"]["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"]
+    if before is not None:
+        file.write_text(before)
+    subprocess.run(
+        [sys.executable, "-c", program.replace(path, str(file))],
+        env=init["environment"],
+        check=True,
+        timeout=60,
+    )
+    expected = json.loads(before or "{}") | {"remit-hook": REQUIRED["REMIT_AIRFLOW_PASSWORD"]}
+    assert json.loads(file.read_text()) == expected
 
 
 def test_the_infrastructure_is_applied_to_the_local_aws_and_nowhere_else() -> None:
@@ -286,7 +351,7 @@ def test_ports_are_open_on_this_machine_only(services: Services) -> None:
     published = [port for service in services.values() for port in service.get("ports", [])]
     hosts = {p["host_ip"] if isinstance(p, dict) else p.partition(":")[0] for p in published}
     assert hosts == {"127.0.0.1"}
-    assert len(published) == 2
+    assert len(published) == 3
 
 
 def test_the_image_has_the_targets_and_ends_as_an_ordinary_user(services: Services) -> None:
@@ -334,3 +399,8 @@ def test_the_example_of_the_variables_names_all_of_them_and_its_command_makes_th
 def airflow(services: Services) -> list[dict[str, Any]]:
     """The services that run Airflow for good."""
     return [services[name] for name in AIRFLOW]
+
+
+def networks(services: Services, name: str) -> set[str]:
+    """The networks that a service is in."""
+    return set(services[name].get("networks") or {"default"})

@@ -3,13 +3,14 @@ Airflow is in tests/integration/triggers."""
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from remit.errors import TriggerUnavailable
-from remit.triggers.credentials import GivenToken
-from remit.triggers.rest import KNOWN_SECONDS, RestTrigger
+from remit.triggers.credentials import FRESH_SECONDS, GivenToken
+from remit.triggers.rest import NOT_WELL_SECONDS, WELL_SECONDS, RestTrigger
 from remit.triggers.transport import REST_SECONDS, Transport
 from tests.support.fake_airflow import FakeAirflow, said
 
@@ -48,7 +49,7 @@ def test_a_dag_that_is_well_is_not_looked_at_again_for_a_while(
     trigger: RestTrigger, fake: FakeAirflow, seconds: Any
 ) -> None:
     start(trigger, "run-1")
-    seconds.now += KNOWN_SECONDS - 0.1
+    seconds.now += WELL_SECONDS - 0.1
     start(trigger, "run-2")
     seconds.now += 0.1
     start(trigger, "run-3")
@@ -65,6 +66,27 @@ def test_check_looks_each_time_and_what_it_finds_counts_for_the_next_start(
     with pytest.raises(TriggerUnavailable, match="paused"):
         start(trigger)
     assert START not in fake.calls()
+
+
+def test_a_dag_that_is_not_well_is_looked_at_again_soon(
+    trigger: RestTrigger, fake: FakeAirflow, seconds: Any
+) -> None:
+    fake.dags["export_payments"]["is_paused"] = True
+    for _ in range(3):
+        with pytest.raises(TriggerUnavailable, match="the DAG export_payments is paused"):
+            start(trigger)
+    assert fake.calls() == [TOKEN, LOOK]
+    fake.dags["export_payments"]["is_paused"] = False
+    seconds.now += NOT_WELL_SECONDS
+    start(trigger)
+    assert fake.calls() == [TOKEN, LOOK, LOOK, START]
+
+
+def test_starts_at_the_same_time_look_once(trigger: RestTrigger, fake: FakeAirflow) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: start(trigger, f"run-{number}"), range(8)))
+    assert fake.calls().count(LOOK) == 1
+    assert len(fake.runs) == 8
 
 
 def test_a_start_that_airflow_refuses_is_told_with_airflows_reason_in_one_line(
@@ -109,19 +131,26 @@ def test_an_outbox_that_airflow_does_not_know_is_told(
         trigger.wake_delivery()
 
 
-def test_a_token_that_is_refused_is_replaced_once(trigger: RestTrigger, fake: FakeAirflow) -> None:
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_token_that_is_refused_is_replaced_once(
+    trigger: RestTrigger, fake: FakeAirflow, seconds: Any, status: int
+) -> None:
     start(trigger, "run-1")
+    seconds.now += FRESH_SECONDS
     fake.valid.clear()  # Airflow has a new key
+    fake.refusal = status
     start(trigger, "run-2")
-    assert fake.calls()[-3:] == [START, TOKEN, START]
+    assert fake.calls()[3:] == [LOOK, TOKEN, LOOK, START]
     assert len(fake.issued) == 2
 
 
 def test_a_new_token_that_is_refused_too_is_not_replaced_again(
     trigger: RestTrigger, fake: FakeAirflow, seconds: Any
 ) -> None:
+    start(trigger, "run-1")
+    seconds.now += FRESH_SECONDS
+    fake.seen.clear()
     fake.instead = [
-        said(201, access_token="first"),
         said(401, detail="no"),
         said(201, access_token="second"),
         said(401, detail="no, again"),
@@ -129,13 +158,21 @@ def test_a_new_token_that_is_refused_too_is_not_replaced_again(
     with pytest.raises(TriggerUnavailable) as refused:
         start(trigger)
     assert "refuses the token of REMIT_AIRFLOW_USER: 401 no, again" in str(refused.value)
-    assert fake.calls() == [TOKEN, LOOK, TOKEN, LOOK]
+    assert fake.calls() == [LOOK, TOKEN, LOOK]
 
     with pytest.raises(TriggerUnavailable, match="refuses the token"):
         start(trigger)
-    assert len(fake.seen) == 4, "it is left alone for a while"
-    seconds.now += REST_SECONDS
+    assert len(fake.seen) == 3, "it is left alone for a while"
+    seconds.now += max(REST_SECONDS, FRESH_SECONDS)
     start(trigger)
+
+
+def test_a_fresh_token_is_not_replaced(trigger: RestTrigger, fake: FakeAirflow) -> None:
+    start(trigger, "run-1")
+    fake.instead = [said(403, detail="Forbidden")]
+    with pytest.raises(TriggerUnavailable, match="403 Forbidden"):
+        start(trigger, "run-2")
+    assert len(fake.issued) == 1
 
 
 def test_a_token_that_was_handed_in_and_is_refused_names_its_setting(
@@ -156,7 +193,7 @@ def test_what_the_user_may_not_do_is_told_with_what_it_needs(
     fake.instead = [said(403, detail="Forbidden")]
     with pytest.raises(TriggerUnavailable) as refused:
         start(trigger)
-    assert f"may not {START} (403 Forbidden)" in str(refused.value)
+    assert f"refuses {START} (403 Forbidden)" in str(refused.value)
     assert "create DAG runs and asset events" in str(refused.value)
 
 

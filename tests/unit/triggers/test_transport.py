@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -138,6 +140,28 @@ def test_neither_a_netrc_nor_a_proxy_of_the_environment_comes_in_between(
     fake.instead = [said(200)]
     transport.call("GET", "/x", token="mine")
     assert fake.seen[0].token == "mine"
+
+
+def test_no_more_than_a_few_calls_are_under_way_at_once(seconds: Any) -> None:
+    together = threading.Barrier(module.AT_ONCE)
+    under_way: list[int] = []
+    lock = threading.Lock()
+
+    def count(_: Request) -> Response:
+        with lock:
+            under_way.append(1)
+            most.append(len(under_way))
+        together.wait(5)  # that many are
+        with lock:
+            under_way.pop()
+        return said(200)
+
+    most: list[int] = []
+    with Server(count) as server, ThreadPoolExecutor(16) as threads:
+        transport = to(server.url, seconds)
+        answers = list(threads.map(lambda _: transport.call("GET", "/x"), range(16)))
+    assert all(answer.ok for answer in answers)
+    assert max(most) == module.AT_ONCE
 
 
 def test_connections_are_kept(seconds: Any) -> None:
