@@ -21,6 +21,8 @@ from remit.settings import Settings
 from tests.support.clock import ManualClock
 
 REGION = "us-east-1"
+UNLIMITED = 10**6
+"""A rate of requests that no test comes near, whose clock stands still."""
 
 
 @cache
@@ -68,7 +70,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def services(aws_server: str, clock: ManualClock) -> Services:
     """Services on empty tables and an empty bucket; `http://` webhooks are allowed."""
-    settings = Settings(region=REGION, webhook_networks="127.0.0.0/8")
+    settings = Settings(region=REGION, webhook_networks="127.0.0.0/8", api_rate=UNLIMITED)
     return Services(settings, empty_tables(aws_server), clock)
 
 

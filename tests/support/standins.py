@@ -18,7 +18,7 @@ from remit.aws.cloudformation import apply
 from remit.aws.session import Aws
 from remit.services import Services
 from remit.settings import Settings
-from tests.support.aws import REGION, aws_at
+from tests.support.aws import REGION, UNLIMITED, aws_at
 from tests.support.clock import ManualClock
 from tests.support.endpoints import KEY
 
@@ -96,5 +96,10 @@ def standins() -> Iterator[StandIns]:
 def services(standins: StandIns, clock: ManualClock) -> Services:
     """In the place of those on moto: empty tables, an empty bucket, and a key for the secrets of
     endpoints; `http://` webhooks are allowed."""
-    settings = Settings(region=REGION, webhook_networks="127.0.0.0/8", secret_keys=KEY)
+    settings = Settings(
+        region=REGION,
+        webhook_networks="127.0.0.0/8",
+        secret_keys=KEY,
+        api_rate=UNLIMITED,
+    )
     return Services(settings, standins.aws, clock)

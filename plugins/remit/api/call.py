@@ -6,13 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
+from starlette.types import Scope
 
 from remit.audit import Actor, Via
 from remit.auth import Caller
 
 REQUEST_ID = "remit.request_id"
 CALLER = "remit.caller"
-"""Members of an ASGI scope: what the middleware around the app has found out."""
+ANSWER_HEADERS = "remit.answer_headers"
+"""Members of an ASGI scope: what the middleware around the app has found out. The last one is a
+dictionary of headers, by name, that the answer is to have, whichever it will be."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ async def call_of(request: Request) -> Call:
     scope = request.scope
     address = request.client.host if request.client else None
     return Call(scope[CALLER], scope[REQUEST_ID], address)
+
+
+def route_path(scope: Scope) -> str:
+    """The path as the app's routes have it, without where the app is mounted."""
+    path: str = scope["path"]
+    mounted_at: str = scope.get("root_path", "")
+    return path.removeprefix(mounted_at) if path.startswith(f"{mounted_at}/") else path
 
 
 CurrentCall = Annotated[Call, Depends(call_of)]

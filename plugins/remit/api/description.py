@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from remit.api.problems import KINDS
-from remit.exports.job import MOVES
-from remit.exports.progress import Progress
-from remit.exports.request import ALLOWED, FORMATS, ExportRequest
+from remit.api.problems import EVERY_KIND, PREFIX
+from remit.exports.request import ALLOWED, ExportRequest
 
 _NAMES: Mapping[str, str] = {
     "report": "A report of GET /reports",
@@ -19,12 +16,17 @@ _NAMES: Mapping[str, str] = {
 
 _PROBLEM: Mapping[str, Any] = {
     "type": "object",
-    "required": ["type", "title", "status", "detail"],
+    "required": ["type", "title", "status", "detail", "request_id"],
     "properties": {
-        "type": {"type": "string", "description": "Stable, for programs"},
+        "type": {
+            "type": "string",
+            "description": "Stable, for programs",
+            "enum": sorted({f"{PREFIX}{kind.type}" for kind in EVERY_KIND}),
+        },
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "request_id": {"type": "string", "description": "As in `X-Request-ID` and in the log"},
         "errors": {
             "type": "array",
             "items": {
@@ -40,79 +42,14 @@ _PROBLEM: Mapping[str, Any] = {
 }
 
 
-_TEXT: Mapping[str, Any] = {"type": ["string", "null"]}
-_NUMBER: Mapping[str, Any] = {"type": ["integer", "null"]}
-_INSTANT: Mapping[str, Any] = {**_TEXT, "format": "date-time"}
-_CHECKSUM: Mapping[str, Any] = {
-    "type": ["object", "null"],
-    "properties": {"sha256": _TEXT, "crc64nvme": _TEXT},
-}
-
-_EXPORT: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {
-        "export_id": {"type": "string"},
-        "status": {"type": "string", "enum": list(MOVES)},
-        "report": {"type": "string"},
-        "format": {"type": "string", "enum": list(FORMATS)},
-        "start_date": _TEXT,
-        "end_date": _TEXT,
-        "options": {"type": "object", "description": "What was asked for, beyond the defaults"},
-        "created_at": _INSTANT,
-        "updated_at": _INSTANT,
-        "expires_at": _INSTANT,
-        "progress": {
-            "type": "object",
-            "properties": {one.name: {"type": "integer"} for one in fields(Progress)},
-        },
-        "rows": _NUMBER,
-        "bytes": _NUMBER,
-        "error": {
-            "type": ["object", "null"],
-            "description": "Of a failed export, why there is no file; of one that is pending or "
-            "processing, why the last try came to nothing: it is tried again",
-            "properties": {
-                "code": {"type": "string", "description": "Stable, for programs"},
-                "message": {"type": "string", "description": "For people"},
-            },
-        },
-        "files": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "name": {"type": "string"},
-                    "rows": _NUMBER,
-                    "bytes": _NUMBER,
-                    "checksum": _CHECKSUM,
-                    "url": {"type": "string"},
-                    "expires_at": _INSTANT,
-                },
-            },
-        },
-        "checksum": _CHECKSUM,
-        "download_url": _TEXT,
-        "download_expires_at": _INSTANT,
-        "manifest_url": _TEXT,
-        "rejects": _NUMBER,
-        "rejects_url": _TEXT,
-    },
-}
-
-EXPORT: Mapping[int | str, dict[str, Any]] = {
-    200: {
-        "description": "How far the export is, and its files once it is completed",
-        "content": {"application/json": {"schema": _EXPORT}},
-    }
-}
-"""The answer about an export, as FastAPI's `responses` wants it."""
-
-
 def _problems() -> dict[int | str, dict[str, Any]]:
     content = {"application/problem+json": {"schema": _PROBLEM}}
+    titles: dict[int, list[str]] = {}
+    for kind in EVERY_KIND:
+        titles.setdefault(kind.status, []).append(kind.title)
     return {
-        kind.status: {"description": kind.title, "content": content}
-        for kind in reversed(list(KINDS.values()))  # the first of a status describes it
+        status: {"description": "; or: ".join(dict.fromkeys(said)), "content": content}
+        for status, said in sorted(titles.items())
     }
 
 

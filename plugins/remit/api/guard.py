@@ -1,4 +1,4 @@
-"""The guard: no request reaches a route without a valid token.
+"""The guard: no request reaches a route without a valid token, but for the few that are public.
 
 It wraps the whole app and fails closed, so that a new route is guarded before anyone thinks of it.
 Only the `Authorization` header counts: a cookie would open the hook to other sites' forms.
@@ -11,12 +11,17 @@ import logging
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from remit.api.call import CALLER
+from remit.api.call import CALLER, route_path
 from remit.api.problems import problem
 from remit.auth import Caller, Verifier
 from remit.errors import ConfigurationError, NotAuthenticated, RemitError
 
 log = logging.getLogger(__name__)
+
+PUBLIC = frozenset({"/health", "/health/ready", "/openapi.json", "/docs"})
+"""Paths that anybody may read. What they answer is the same for everyone, and no merchant's."""
+
+READING = frozenset({"GET", "HEAD"})
 
 
 class Guard:
@@ -33,6 +38,9 @@ class Guard:
             return
         if scope["type"] != "http":
             return  # no route of the hook speaks anything else
+        if scope["method"] in READING and route_path(scope) in PUBLIC:
+            await self._app(scope, receive, send)
+            return
         try:
             scope[CALLER] = self._identify(Headers(scope=scope))
         except RemitError as error:

@@ -28,7 +28,7 @@ from remit.stop import Stop
 log = logging.getLogger(__name__)
 
 TEMPLATES = Path(__file__).resolve().parents[3] / "infra"
-_SEED_TABLE_INDEXES = frozenset({"gsi-due", "gsi-merchant-created", "gsi-waiting"})
+_SEED_TABLE_INDEXES = frozenset({"gsi-active", "gsi-due", "gsi-merchant-created", "gsi-waiting"})
 _INDEX_POLL_SECONDS = 5
 
 

@@ -15,6 +15,7 @@ that it reckoned with. Limits that nobody has set cost nothing: nobody asks for 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -91,6 +92,12 @@ class RateLimits:
                 return planned.permits
         log.warning("merchant=%r endpoint=%r gets no permits for now", *key)
         return Permits(deferred=tuple(horizon + _intervals(n, rate) for n in range(count)))
+
+    def left(self, key: Pair, rate: int, now: datetime) -> int:
+        """How many sends at `rate` per second could happen at once, by the number as it was seen
+        last."""
+        ahead = max(_instant(self._seen.get(key)) - now, timedelta())
+        return max(rate - math.ceil(ahead * rate / timedelta(seconds=1)), 0)
 
     def _numbers(self, key: Pair) -> Iterator[Any]:
         """The stored number: as it was seen last, and then as it is, as often as it was another."""

@@ -1,0 +1,129 @@
+"""Whether the hook is alive, and whether it could do what it is for.
+
+Anybody may ask, as load balancers have no tokens. So the answers say which part fails and nothing
+else, and however often they are asked for, the parts are looked at once in a few seconds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import monotonic
+from types import MappingProxyType
+from typing import Any
+
+from anyio import CapacityLimiter, Lock, create_task_group, move_on_after, to_thread
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from remit.api.answers import Answer
+from remit.api.backend import Backend
+from remit.api.problems import NOT_READY, document
+
+log = logging.getLogger(__name__)
+
+HEALTH, READY = "/health", "/health/ready"
+
+DAGS = ("export_payments", "deliver_webhooks")
+"""What the hook starts."""
+
+KEPT_SECONDS = 5.0
+"""How long an answer is good."""
+
+CHECK_SECONDS = 4.0
+"""A part that takes longer to answer is failing."""
+
+OK, FAILING = "ok", "failing"
+
+_EXAMPLE = {"status": "ready", "components": {"store": OK, **dict.fromkeys(DAGS, OK)}}
+
+
+class Readiness:
+    """What the parts said when they were asked last."""
+
+    def __init__(
+        self, checks: Mapping[str, Callable[[], object]], now: Callable[[], float] = monotonic
+    ) -> None:
+        self._checks = checks
+        self._now = now
+        self._asking = Lock()
+        self._until = -1.0
+        self._found: Mapping[str, str] = MappingProxyType({})
+        # A thread for each: one that hangs holds up nobody but the next look at its own part.
+        self._threads = {part: CapacityLimiter(1) for part in checks}
+
+    async def look(self) -> Mapping[str, str]:
+        """Part to `ok` or `failing`, a few seconds old at the most."""
+        if self._now() < self._until:
+            return self._found
+        async with self._asking:  # one asks, all others wait for what it finds
+            if self._now() >= self._until:
+                self._found = await self._ask()
+                self._until = self._now() + KEPT_SECONDS
+        return self._found
+
+    async def _ask(self) -> Mapping[str, str]:
+        found = dict.fromkeys(self._checks, FAILING)
+
+        async def ask(part: str, check: Callable[[], object]) -> None:
+            try:
+                await to_thread.run_sync(check, limiter=self._threads[part], abandon_on_cancel=True)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the part is failing
+                log.warning("not ready: %s: %s", part, error)
+            else:
+                found[part] = OK
+
+        with move_on_after(CHECK_SECONDS) as limit:
+            async with create_task_group() as tasks:
+                for part, check in self._checks.items():
+                    tasks.start_soon(ask, part, check)
+        if limit.cancelled_caught:
+            late = [part for part, said in found.items() if said == FAILING]
+            log.warning("not ready: no answer within %g s: %s", CHECK_SECONDS, ", ".join(late))
+        return found
+
+
+def router(backend: Backend) -> APIRouter:
+    """The routes."""
+    checks: dict[str, Callable[[], object]] = {
+        "store": lambda: backend.services.tables.export_jobs.get("health", consistent=False),
+        **{dag: partial(backend.trigger.check, dag) for dag in DAGS},
+    }
+    readiness = Readiness(checks)
+    routes = APIRouter(tags=["Health"])
+
+    @routes.head(HEALTH, include_in_schema=False)
+    @routes.get(HEALTH, responses={200: _answer({"status": "alive"})})
+    async def health() -> dict[str, str]:
+        """The process is there and answers. Needs no token."""
+        return {"status": "alive"}
+
+    @routes.head(READY, include_in_schema=False)
+    @routes.get(READY, responses={200: _answer(_EXAMPLE), 503: {"description": NOT_READY.title}})
+    async def ready(request: Request) -> Response:
+        """The store answers and the DAGs can be started, as of a few seconds ago. Needs no token.
+        An export that is asked for while the DAGs fail is kept, and made later."""
+        found = {**await readiness.look()}
+        if not request.app.state.configured:
+            found["tokens"] = FAILING
+        if FAILING in found.values():
+            return document(NOT_READY, members={"components": found})
+        return Answer(200, {"status": "ready", "components": found}).response()
+
+    return routes
+
+
+def _answer(example: Mapping[str, Any]) -> dict[str, Any]:
+    schema = {
+        "type": "object",
+        "required": list(example),
+        "properties": {
+            name: {"type": "string"}
+            if isinstance(value, str)
+            else {"type": "object", "additionalProperties": {"enum": [OK, FAILING]}}
+            for name, value in example.items()
+        },
+    }
+    content = {"application/json": {"schema": schema, "example": example}}
+    return {"description": "Nothing fails", "content": content}

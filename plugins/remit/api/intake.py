@@ -1,0 +1,136 @@
+"""What may come in: paths, query strings and bodies, checked before any route or parser sees them.
+
+A body is read here, whole: up to the limit of its route, within a time, and only if it is said to
+be JSON. So no route waits for a slow caller, and none holds more than its limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from anyio import fail_after
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from remit.api.call import route_path
+from remit.api.problems import problem
+from remit.api.refusals import BodyTooSlow, PayloadTooLarge, UnsupportedMediaType
+from remit.errors import FieldError, InvalidRequest, NotFound, RemitError
+from remit.webhooks.event import PAYLOAD_LIMIT
+
+DEFAULT_BODY_BYTES = 64 * 1024
+BODY_BYTES: Mapping[str, int] = MappingProxyType(
+    {
+        # An event, with escapes that its stored text does not have, and what stands around it.
+        "/events": 2 * PAYLOAD_LIMIT,
+        "/events/batch": 4 * 1024 * 1024,
+    }
+)
+"""Path of a route to the largest body that it takes; all others take the default."""
+
+BODY_SECONDS = 20.0
+"""For the whole of a body to come: at 2 Mbit/s the largest one does."""
+
+MAX_PATH = 1024
+"""Characters. Ids have at most 128, or come from the platform, which has shorter ones yet."""
+
+_NUL = b"%00"
+_NEVER = frozenset("\\\N{REPLACEMENT CHARACTER}")
+"""Characters that no path of ours has: another system's separator, and what servers make of bytes
+that are not UTF-8."""
+
+
+class Intake:
+    """ASGI middleware, the innermost."""
+
+    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
+        self._app = app
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        try:
+            _check_target(scope)
+            body = await self._body(scope, receive)
+        except RemitError as error:
+            answer = problem(error)
+            # What is left of the body is not worth reading, and is no next request.
+            answer.headers["Connection"] = "close"
+            await answer(scope, receive, send)
+            return
+        if body is not None:
+            await self._app(scope, _replay(body, receive), send)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """All of the body; None: the caller has gone away."""
+        headers = Headers(scope=scope)
+        limit = BODY_BYTES.get(route_path(scope), DEFAULT_BODY_BYTES)
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length[:20]) > limit:
+            raise PayloadTooLarge(limit)
+        if length != "0" or "transfer-encoding" in headers:
+            _check_media_type(headers)
+        try:
+            with fail_after(self._seconds):
+                body = await _read(receive, limit)
+        except TimeoutError:
+            raise BodyTooSlow(self._seconds) from None
+        if body:
+            _check_media_type(headers)
+        return body
+
+
+async def _read(receive: Receive, limit: int) -> bytes | None:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if len(body) > limit:
+            raise PayloadTooLarge(limit)
+        if not message.get("more_body", False):
+            return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body at once, and then what else comes."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return first.pop() if first else await receive()
+
+    return replay
+
+
+def _check_target(scope: Scope) -> None:
+    """Let no path through that is none of the hook's, whatever the route would make of it.
+
+    Raises:
+        NotFound: it is too long, leads up, or has characters that no id has.
+        InvalidRequest: the query string has a NUL character.
+    """
+    path = route_path(scope)
+    if len(path) > MAX_PATH or not path.isprintable() or not _NEVER.isdisjoint(path):
+        raise NotFound("there is nothing at this path")
+    if not {".", ".."}.isdisjoint(path.split("/")):
+        raise NotFound("there is nothing at this path")
+    if _NUL in scope.get("query_string", b""):
+        raise InvalidRequest(FieldError("query", "has a NUL character", "text"))
+
+
+def _check_media_type(headers: Headers) -> None:
+    """Raises:
+    UnsupportedMediaType: the body is not said to be plain JSON.
+    """
+    given = headers.getlist("content-type")
+    media_type = given[0].partition(";")[0].strip().lower() if len(given) == 1 else ""
+    if media_type != "application/json":
+        raise UnsupportedMediaType(f"the content type is {', '.join(given)!r}")
+    coding = headers.get("content-encoding", "identity")
+    if coding.strip().lower() != "identity":
+        raise UnsupportedMediaType(f"the content encoding is {coding!r}")
