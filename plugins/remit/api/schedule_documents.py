@@ -222,7 +222,19 @@ def _body(schema: Mapping[str, Any], example: Mapping[str, Any]) -> dict[str, An
     return {"requestBody": {"required": True, "content": content}}
 
 
-_SETTABLE: Mapping[str, Any] = {**_OWN, **_EXPORTED}
+def _or_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    if "anyOf" in schema:
+        return dict(schema)  # it may be null already
+    about = {name: schema[name] for name in ("description", "default") if name in schema}
+    value = {name: part for name, part in schema.items() if name not in about}
+    return {**about, "anyOf": [value, {"type": "null"}]}
+
+
+_SETTABLE: Mapping[str, Any] = {
+    **_OWN,
+    **{name: _or_null(schema) for name, schema in _EXPORTED.items()},
+}
+"""What is null is as by default."""
 
 NEW = _body(
     {

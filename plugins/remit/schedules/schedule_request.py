@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -14,7 +15,8 @@ from pydantic import ValidationError
 
 from remit.clock import format_instant
 from remit.errors import FieldError, InvalidRequest
-from remit.exports.request import ALLOWED, ExportRequest, as_values
+from remit.exports.reports import Report
+from remit.exports.request import ALLOWED, ExportRequest, as_values, parse_request
 from remit.exports.zones import time_zones
 from remit.schedules.destinations import check_destination
 from remit.schedules.periods import WEEKDAYS, Cadence, Rhythm
@@ -25,6 +27,7 @@ from remit.schedules.schedule import (
     first_period,
     start_bound,
 )
+from remit.settings import Settings
 from remit.webhooks.endpoint_request import shown
 
 MAX_NAME = 100
@@ -139,6 +142,11 @@ class Rules:
 
     parse: Parse
     destinations: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings, reports: Mapping[str, Report]) -> Rules:
+        """Those of a deployment with these reports, for a caller who may ask for all of them."""
+        return cls(partial(parse_request, reports=reports), settings.export_destinations)
 
     def new(
         self, schedule_id: str, merchant_id: str, values: Mapping[str, Any], now: datetime

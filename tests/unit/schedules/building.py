@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 
-from remit.exports.request import parse_request
 from remit.schedules.periods import Cadence, Rhythm
 from remit.schedules.schedule import Schedule
 from remit.schedules.schedule_request import Rules
+from remit.settings import Settings
 from tests.support.exports import REPORTS
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -20,7 +19,7 @@ MERCHANT = "merchant-1"
 
 def rules(destinations: str = "") -> Rules:
     """Those of a deployment with the reports that are shipped."""
-    return Rules(partial(parse_request, reports=REPORTS), destinations)
+    return Rules.of(Settings(export_destinations=destinations), REPORTS)
 
 
 def new(destinations: str = "", **values: Any) -> Schedule:
