@@ -66,7 +66,7 @@ def test_no_time_has_no_beats() -> None:
     assert beats_in(NOW, NOW) == []
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(
     st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC)),
     st.timedeltas(timedelta(minutes=1), timedelta(days=40)),
