@@ -29,12 +29,14 @@ import requests
 
 from benchmarks.figures import BenchmarkFailed, Figure, report
 from demo import REPOSITORY, seed
-from demo.client import HookClient, eventually, expect_status
+from demo.client import eventually, expect_status, merchant_client, send
 from demo.info import StackInfo
+from demo.loopback import loopback
 from demo.ports import Ports
 from demo.processes import adopt_orphans
 from demo.signals import Interrupted, raise_on_signals
 from demo.stack import Stack
+from remit.client import RemitClient
 
 ROWS = 1_000
 OVERHEAD_SECONDS = 2.0
@@ -99,7 +101,7 @@ def figures(count: int) -> dict[str, Figure]:
 def measure(info: StackInfo, count: int) -> tuple[list[float], list[float]]:
     """Seconds of so many bare runs and so many exports, taken in turn on a warm stack."""
     airflow = info.airflow()
-    client = HookClient(info, seed.MERCHANTS[0].id)
+    client = merchant_client(info, seed.MERCHANTS[0].id)
     dag = f"{info.airflow_url}/api/v2/dags/bare"
     eventually(lambda: airflow.get(dag, timeout=30).ok, "the DAG 'bare' is parsed", 120)
     bare, exports = [], []
@@ -157,13 +159,16 @@ def bare_run(airflow: requests.Session, dag: str) -> float:
     return time.monotonic() - run.asked_at
 
 
-def one_export(client: HookClient) -> float:
+def one_export(client: RemitClient) -> float:
     """Seconds from the POST to a link, which is then used."""
-    accepted = client.request_export(*seed.MONTH, "csv")
-    *_, document = client.follow(accepted.check_url, TIMEOUT_SECONDS)
-    seconds = time.monotonic() - accepted.sent_at
-    content = client.download(document["download_url"])
-    if document["rows"] != ROWS or len(content) != document["bytes"]:
+    asked_at = time.monotonic()
+    export = client.export(*seed.MONTH, format="csv").wait(timeout=TIMEOUT_SECONDS)
+    link = export.link(1)
+    seconds = time.monotonic() - asked_at
+    answer = send(loopback(), "GET", link)
+    expect_status(answer, 200)
+    document = export.document
+    if document["rows"] != ROWS or len(answer.content) != document["bytes"]:
         raise BenchmarkFailed(f"not the export of {ROWS} rows that was asked for: {document}")
     return seconds
 

@@ -1,12 +1,13 @@
 """The walk that `make demo` takes: for each format, from a merchant's token to a checked file.
 
-mint a token ► POST the request ► follow check_url ► download ► check ► find the webhook
+mint a token ► ask for the export ► wait ► download ► check ► find the webhook
+
+What a merchant does, it does with `remit.client`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from demo import seed
-from demo.client import Document, HookClient, eventually, expect_status, send
+from demo.client import eventually, expect_status, merchant_client, send
 from demo.errors import CheckFailed
 from demo.files import FORMATS, check_rows
 from demo.info import StackInfo
 from demo.loopback import loopback
 from demo.stack import Stack
+from remit.client import ClientError, ExportHandle
 
 EXPORT_SECONDS = 120
 WEBHOOK_SECONDS = 90
@@ -59,33 +61,36 @@ def walk(stack: Stack) -> dict[str, Any]:
 
 def _export(stack: Stack, form: str, merchant_id: str) -> Exported:
     """One export from the request to the checked file."""
-    client = HookClient(stack.info, merchant_id)
-    accepted = client.request_export(*seed.MONTH, form)
+    client = merchant_client(stack.info, merchant_id)
     expected = stack.seed.payments_between(merchant_id, *seed.MONTH)
-    progress = _Progress(f"{form:<8} {merchant_id}  {accepted.export_id}")
+    asked_at = time.monotonic()
+    export = client.export(*seed.MONTH, format=form)
+    progress = _Progress(f"{form:<8} {merchant_id}  {export.id}")
+
+    def look(document: dict[str, Any]) -> None:
+        stack.check()
+        progress.show(document["status"])
+
     try:
-        document: Document = {}
-        for document in client.follow(accepted.check_url, EXPORT_SECONDS):
-            stack.check()
-            progress.show(document["status"])
-        seconds_to_link = time.monotonic() - accepted.sent_at
-        exported = _checked(document, client, seconds_to_link, expected)
-    except CheckFailed as failure:
+        export.wait(look, EXPORT_SECONDS).link(1)
+        seconds_to_link = time.monotonic() - asked_at
+        exported = _checked(export, stack.directory / "downloads", seconds_to_link, expected)
+    except (CheckFailed, ClientError) as failure:
         progress.end("failed")
-        log = _task_log(stack.info, "export_payments", accepted.export_id)
-        raise CheckFailed(f"{form} ({accepted.export_id}): {failure}", log) from failure
+        log = _task_log(stack.info, "export_payments", export.id)
+        raise CheckFailed(f"{form} ({export.id}): {failure}", log) from failure
     progress.end(f"{exported.rows:,} rows checked, link after {seconds_to_link:.1f} s")
     return exported
 
 
 def _checked(
-    document: Document, client: HookClient, seconds_to_link: float, expected: list[seed.Record]
+    export: ExportHandle, folder: Path, seconds_to_link: float, expected: list[seed.Record]
 ) -> Exported:
-    """Download the file and hold it against its manifest, its status and the seeded records."""
-    if document["status"] != "completed":
-        raise CheckFailed(f"the export {document['status']}: {document['error']}")
-    content = client.download(document["download_url"])
-    (file,) = json.loads(client.download(document["manifest_url"]))["files"]
+    """Download the file and hold it against its manifest, its status and the seeded records. The
+    client has compared its checksum; here it is made once more."""
+    (path,) = export.download(f"{folder}/")
+    content = path.read_bytes()
+    document, (file,) = export.document, export.manifest()["files"]
     rows = check_rows(document["format"], content, expected)
     digest = hashlib.sha256(content).hexdigest()
     for source, claimed in (
@@ -96,7 +101,7 @@ def _checked(
             if claimed[name] != actual:
                 raise CheckFailed(f"{source} says {name} {claimed[name]!r}, the file {actual!r}")
     return Exported(
-        export_id=document["export_id"],
+        export_id=export.id,
         format=document["format"],
         rows=rows,
         bytes=len(content),
