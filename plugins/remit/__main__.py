@@ -1,9 +1,11 @@
 """`python -m remit`: tokens for development, the tables and the bucket, webhooks.
 
-python -m remit token --merchant merchant-001        a token, made with JWT_SECRET and its kin
+python -m remit token mint --merchant merchant-001   a token for development; `show`, `revoke`
 python -m remit infra apply                          create and complete what infra/ declares
 python -m remit infra adopt                          add Remit's indexes to existing tables
 python -m remit webhooks                             endpoints, their keys, dead letters, replays
+python -m remit export --start D --end D             an export, from its request to the file
+python -m remit serve                                the hook as a service of its own, beside Airflow
 """
 
 from __future__ import annotations
@@ -12,12 +14,10 @@ import argparse
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
 from types import MappingProxyType
 
-from remit.clock import system_clock
-from remit.commands import webhooks
-from remit.errors import ConfigurationError, FieldError, InvalidRequest, RemitError
+from remit.commands import export, serve, token, webhooks
+from remit.errors import FieldError, InvalidRequest, RemitError
 from remit.stop import stop_on_sigterm
 
 
@@ -42,27 +42,6 @@ def _told(wrong: FieldError) -> str:
     return f"{wrong.field}: {wrong.message}; allowed: {allowed}"
 
 
-def _token(options: argparse.Namespace) -> None:
-    from remit.auth import TokenSettings, mint
-
-    settings = TokenSettings.from_environment()
-    longest = settings.max_lifetime // timedelta(minutes=1)
-    if not 1 <= options.minutes <= longest:
-        raise ConfigurationError(
-            f"--minutes is {options.minutes}: the hook takes no token that lives longer than "
-            f"{longest} minutes, and none that lives less than 1 is of use"
-        )
-    token = mint(
-        settings,
-        options.merchant,
-        permissions=options.permissions.split(","),
-        now=system_clock(),
-        lifetime=timedelta(minutes=options.minutes),
-        email=options.email,
-    )
-    print(token)
-
-
 def _infra(options: argparse.Namespace) -> None:
     from remit.aws import cloudformation
     from remit.services import Services
@@ -78,7 +57,13 @@ def _infra(options: argparse.Namespace) -> None:
 
 
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(
-    {"token": _token, "infra": _infra, "webhooks": webhooks.run}
+    {
+        "token": token.run,
+        "infra": _infra,
+        "webhooks": webhooks.run,
+        "export": export.run,
+        "serve": serve.run,
+    }
 )
 """Command to what it does."""
 
@@ -86,14 +71,12 @@ COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = MappingProxyType(
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="remit", description=__doc__.partition("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    token = commands.add_parser("token", help="mint a token for development")
-    token.add_argument("--merchant", required=True, help="the merchant it speaks for")
-    token.add_argument("--permissions", default="payments,refunds", help="comma-separated")
-    token.add_argument("--minutes", type=int, default=60, help="lifetime, at most 60")
-    token.add_argument("--email", help="who asked for it")
+    token.add_arguments(commands.add_parser("token", help=token.HELP))
     infra = commands.add_parser("infra", help="the tables and the bucket")
     infra.add_argument("action", choices=("apply", "adopt"))
     webhooks.add_arguments(commands.add_parser("webhooks", help=webhooks.HELP))
+    export.add_arguments(commands.add_parser("export", help=export.HELP))
+    serve.add_arguments(commands.add_parser("serve", help=serve.HELP))
     return parser
 
 
