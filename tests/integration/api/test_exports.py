@@ -19,7 +19,7 @@ from remit.api.exports import ExportApi
 from remit.api.idempotency import Operation
 from remit.auth import Caller, Verifier
 from remit.aws.session import FOR_REQUESTS, Aws, Patience
-from remit.errors import ConfigurationError
+from remit.errors import ConfigurationError, TooManyExports
 from remit.exports.pipeline import ExportPipeline
 from remit.metrics import TRIGGER_FAILED, NoMetrics
 from remit.services import Services
@@ -428,12 +428,17 @@ def test_an_operation_that_is_done_again_is_the_same_job_and_the_same_run(
 
     first = api.create(call, QUERY, operation, "/remit")
     clock.advance(20)
+    for number in range(services.settings.max_active_exports):
+        services.tables.export_jobs.put({"id": f"more-{number}", "activeFor": "merchant-1"})
     again = api.create(call, QUERY, operation, "/remit")
+    with pytest.raises(TooManyExports):
+        api.create(call, QUERY, Operation("f" * 32, clock()), "/remit")
+    services.tables.client.delete_item(TableName="ExportJobs", Key={"id": {"S": "more-0"}})
+    services.tables.client.delete_item(TableName="ExportJobs", Key={"id": {"S": "more-1"}})
     other = api.create(call, QUERY, Operation("f" * 32, clock()), "/remit")
 
     assert first == again
     assert first.document["export_id"] != other.document["export_id"]
-    assert len(jobs(services)) == 2
     assert len({run_id for _, run_id, _ in runs.started}) == 2
     assert len(entries_of(services, "merchant-1")) == 2
 

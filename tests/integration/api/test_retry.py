@@ -13,6 +13,7 @@ from remit.api.call import Call
 from remit.api.exports import ExportApi
 from remit.api.idempotency import Operation
 from remit.auth import Caller
+from remit.errors import LeaseLost
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
 from remit.stop import Stop
@@ -206,6 +207,39 @@ def test_the_same_operation_again_is_one_retry(
     assert record(services)["claim"] == held.token
 
 
+def test_a_request_that_comes_again_with_its_key_is_one_retry(
+    client: TestClient,
+    services: Services,
+    runs: NotedRuns,
+    clock: ManualClock,
+    failed: ExportPipeline,
+) -> None:
+    header = {**bearer(token(clock)), "Idempotency-Key": "again-1"}
+
+    first, again = (client.post(URL, headers=header) for _ in range(2))
+
+    assert first.status_code == again.status_code == 202
+    assert first.json() == again.json()
+    assert len(runs.started) == 1
+    assert actions(services) == ["exports.export.retried"]
+
+
+def test_a_merchant_with_so_many_under_way_has_none_made_again(
+    client: TestClient, services: Services, clock: ManualClock, failed: ExportPipeline
+) -> None:
+    limit = services.settings.max_active_exports
+    for number in range(limit):
+        failed.store.create(export_job(f"more-{number}"))
+
+    answer = client.post(URL, headers=bearer(token(clock)))
+
+    assert (answer.status_code, answer.json()["type"]) == (429, "/remit/problems/too-many-exports")
+    assert answer.headers["retry-after"]
+    assert record(services)["status"] == "failed"
+    client.post("/exports/more-1/cancel", headers=bearer(token(clock)))
+    assert client.post(URL, headers=bearer(token(clock))).status_code == 202
+
+
 def test_a_worker_of_before_changes_nothing_of_what_is_made_again(
     client: TestClient, services: Services, clock: ManualClock, pipeline: ExportPipeline
 ) -> None:
@@ -213,8 +247,6 @@ def test_a_worker_of_before_changes_nothing_of_what_is_made_again(
     header = bearer(token(clock))
     client.post("/exports/export-1/cancel", headers=header)
     client.post(URL, headers=header)
-
-    from remit.errors import LeaseLost
 
     with pytest.raises(LeaseLost):
         pipeline.store.complete(held, {"rows": 1}, [])
