@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from remit.airflow import deliveries
+from remit.audit import Actor
 from remit.aws.transactions import transact
 from remit.errors import StoreUnavailable
 from remit.queue import SHARDS
@@ -111,7 +112,7 @@ def test_the_survey_goes_on_with_replays(run_dag: RunDag, airflow_services: Serv
         key = publish(services)
         run_dag("deliver_webhooks", logical_date=minute)
         wanted = ReplayFilter(datetime.now(UTC) - timedelta(hours=1), statuses=("delivered",))
-        asked = request_replay(services, "merchant-1", wanted, actor="ada")
+        asked = request_replay(services, "merchant-1", wanted, actor=Actor("ada"))
         run_dag("survey_webhooks", logical_date=minute)
         run_dag("deliver_webhooks", logical_date=minute + timedelta(minutes=1))
     assert receiver.ids() == [key, key]

@@ -63,7 +63,7 @@ def test_one_webhook_is_replayed_and_before_that_asked_about(
         {"webhook": key, "was": "failed", "replayed": 1}
     ]
     assert record(services, key)["status"] == "pending"
-    assert [entry.actor for entry in entries_of(services, MERCHANT)] == ["ops"]
+    assert [entry.actor.name for entry in entries_of(services, MERCHANT)] == ["ops"]
 
 
 def test_many_are_counted_asked_for_and_followed(

@@ -67,7 +67,7 @@ def test_an_endpoint_is_created_and_listed(services: Services, run: Run) -> None
         {"id": listed["secrets"][0]["id"], "createdAt": "2026-11-23T12:00:00.000000Z"}
     ]
     assert services.vault.open(stored(services, listed["id"])["secrets"][0]["sealed"]) == secret
-    assert entries(services, "created")[0].actor == "ops"
+    assert entries(services, "created")[0].actor.name == "ops"
 
 
 def test_an_own_secret_is_read_from_a_file(run: Run, tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_an_endpoint_is_disabled_enabled_rotated_and_deleted(services: Services,
     assert len(alone["secrets"]) == 1
     assert run("delete", *one) == [{"deleted": created["id"]}]
     assert run("list") == []
-    assert {entry.actor for entry in entries(services)} == {"ops"}
+    assert {entry.actor.name for entry in entries(services)} == {"ops"}
 
 
 def test_health_and_the_merchants_own_endpoint_are_listed(services: Services, run: Run) -> None:
@@ -163,7 +163,7 @@ def test_who_it_was_is_the_user_unless_it_is_said(
 ) -> None:
     monkeypatch.setenv("LOGNAME", "grace")
     assert main(["webhooks", "endpoints", "--merchant", MERCHANT, "create", "--url", URL]) == 0
-    assert entries(services)[0].actor == "operator grace"
+    assert entries(services)[0].actor.name == "operator grace"
 
 
 def test_secrets_are_resealed(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from remit.audit import Actor
 from remit.clock import epoch_seconds, format_instant
 from remit.services import Services
 from remit.stop import Stop
@@ -110,7 +111,7 @@ def test_the_dead_letter_of_a_pause_can_be_replayed(
     clock.now = DEADLINE + HOUR
     sweep(services)
     one_try(services)
-    replay_one(services, "merchant-1", key, actor="ada")
+    replay_one(services, "merchant-1", key, actor=Actor("ada"))
     assert record(services, key)["deliverBefore"] == epoch_seconds(clock() + 24 * HOUR)
     assert one_try(services) == {"delivered": 1}
 
@@ -291,7 +292,7 @@ def test_a_replay_that_waits_for_a_mended_endpoint_waits_by_its_own_age(
     key = publish(services)
     clock.now = DEADLINE
     one_try(services)
-    replay_one(services, "merchant-1", key, actor="ada")
+    replay_one(services, "merchant-1", key, actor=Actor("ada"))
     add_merchant(services, receiver.url(), webhookSecret=7)
     clock.advance(600)
     assert one_try(services) == {"deferred": 1}
@@ -322,6 +323,6 @@ def test_one_that_has_lost_its_due_time_is_set_aside_and_holds_up_nobody(
     assert (stored["status"], stored["reasonCode"]) == ("failed", "unreadable")
     assert stored["reason"] == "it has a dueShard and no dueAt"
     assert "dueShard" not in stored
-    replay_one(services, "merchant-1", "odd", actor="ada")
+    replay_one(services, "merchant-1", "odd", actor=Actor("ada"))
     monkeypatch.undo()
     assert one_try(services) == {"delivered": 1}

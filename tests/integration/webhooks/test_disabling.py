@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from remit.audit import Actor
 from remit.errors import ConditionFailed
 from remit.services import Services
 from remit.webhooks.dead_letters import dead_letters
@@ -20,7 +21,7 @@ KEY = (MERCHANT, "ep-1")
 
 
 def disable(services: Services) -> None:
-    disable_and_tell(services, KEY, "it has failed for long", "remit", new_id=lambda _: "1")
+    disable_and_tell(services, KEY, "it has failed for long", Actor("remit"), new_id=lambda _: "1")
 
 
 def told(services: Services) -> dict[str, str]:
@@ -46,14 +47,14 @@ def test_the_only_endpoint_can_be_told_by_a_replay_once_it_is_enabled(services: 
     (letter,) = dead_letters(services, MERCHANT)
     assert (letter["event"], letter["reasonCode"]) == ("evt-1", "endpoint_disabled")
     store = EndpointStore(services, services.vault, url_check(services.settings))
-    store.enable(MERCHANT, "ep-1", actor="ada")
-    replay_one(services, MERCHANT, letter["id"], actor="ada")
+    store.enable(MERCHANT, "ep-1", actor=Actor("ada"))
+    replay_one(services, MERCHANT, letter["id"], actor=Actor("ada"))
     assert services.webhook_queue.due(10) == [letter["id"]]
 
 
 def test_the_default_endpoint_is_kept_what_nobody_else_hears(services: Services) -> None:
     add_merchant(services, "https://example.com/hook")
-    disable_and_tell(services, (MERCHANT, "default"), "it is gone", "remit")
+    disable_and_tell(services, (MERCHANT, "default"), "it is gone", Actor("remit"))
     assert told(services) == {"default": "failed"}
 
 
@@ -110,10 +111,12 @@ def test_only_the_url_that_it_is_about_is_disabled(services: Services, name: str
     add_endpoint(services, "ep-1", url="https://example.com/hook")
     key = (MERCHANT, name)
     with pytest.raises(ConditionFailed):
-        disable_and_tell(services, key, "it is gone", "remit", url="https://old.example.com/hook")
+        disable_and_tell(
+            services, key, "it is gone", Actor("remit"), url="https://old.example.com/hook"
+        )
     assert told(services) == {}
     assert actions(services) == []
-    disable_and_tell(services, key, "it is gone", "remit", url="https://example.com/hook")
+    disable_and_tell(services, key, "it is gone", Actor("remit"), url="https://example.com/hook")
     assert (services.tables.endpoints.get(key) or {})["disabledReason"] == "it is gone"
 
 
@@ -123,7 +126,9 @@ def test_a_default_endpoint_without_a_url_is_not_disabled_for_the_one_that_it_ha
     add_merchant(services, "")
     key = (MERCHANT, "default")
     with pytest.raises(ConditionFailed):
-        disable_and_tell(services, key, "it is gone", "remit", url="https://example.com/hook")
+        disable_and_tell(
+            services, key, "it is gone", Actor("remit"), url="https://example.com/hook"
+        )
     assert services.tables.endpoints.get(key) is None
 
 

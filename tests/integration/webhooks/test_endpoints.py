@@ -234,7 +234,7 @@ def test_a_change_that_meets_another_of_the_same_field_tells_what_was_before_it(
     late = store_on(services)
     read = late._records.read
     meanwhile = Meanwhile(
-        lambda: store.change(MERCHANT, endpoint.id, {"rate": 2}, actor="the other")
+        lambda: store.change(MERCHANT, endpoint.id, {"rate": 2}, actor=Actor("the other"))
     )
 
     def read_late(key: Any) -> Any:
@@ -244,8 +244,8 @@ def test_a_change_that_meets_another_of_the_same_field_tells_what_was_before_it(
 
     late._records.read = read_late  # type: ignore[method-assign]
     assert late.change(MERCHANT, endpoint.id, {"rate": 3}, actor=ACTOR).rate == 3
-    rates = {e.actor: e.details["rate"] for e in entries(services, "changed")}
-    assert rates == {"the other": {"old": 1, "new": 2}, ACTOR: {"old": 2, "new": 3}}
+    rates = {e.actor.name: e.details["rate"] for e in entries(services, "changed")}
+    assert rates == {"the other": {"old": 1, "new": 2}, ACTOR.name: {"old": 2, "new": 3}}
 
 
 def test_what_others_change_without_end_is_an_outage(
@@ -483,11 +483,11 @@ def test_every_change_is_in_the_audit_log_with_who_and_what(
     id_ = add_endpoint(store, url="https://one.example.com/token/t0p?key=t0p", rate=5).id
     clock.advance(1)
     changed = {"url": "https://two.example.com:8443/t0p", "rate": None, "events": ["a.b"]}
-    store.change(MERCHANT, id_, changed, actor="bob")
+    store.change(MERCHANT, id_, changed, actor=Actor("bob"))
     rotated = store.rotate_secret(MERCHANT, id_, actor=Actor("bob"), overlap=timedelta(hours=1))
-    store.disable(MERCHANT, id_, "why", actor="eve")
-    store.enable(MERCHANT, id_, actor="eve")
-    store.delete(MERCHANT, id_, actor="eve")
+    store.disable(MERCHANT, id_, "why", actor=Actor("eve"))
+    store.enable(MERCHANT, id_, actor=Actor("eve"))
+    store.delete(MERCHANT, id_, actor=Actor("eve"))
 
     found = {entry.action: entry for entry in entries(services)}
     assert {entry.target for entry in found.values()} == {id_}
@@ -507,7 +507,7 @@ def test_every_change_is_in_the_audit_log_with_who_and_what(
         "webhooks.endpoint.deleted": {"url": "https://two.example.com:8443/…"},
     }
     assert found["webhooks.endpoint.created"].actor == ACTOR
-    assert found["webhooks.endpoint.changed"].actor == "bob"
+    assert found["webhooks.endpoint.changed"].actor.name == "bob"
     assert found["webhooks.endpoint.deleted"].at == clock()
 
 

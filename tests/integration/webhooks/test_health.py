@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from remit.audit import Actor
 from remit.clock import format_instant
 from remit.errors import StoreUnavailable
 from remit.services import Services
@@ -377,7 +378,7 @@ def test_a_deleted_endpoint_does_not_come_back(
 def entries(services: Services) -> list[str]:
     """What the audit log says of endpoints that were disabled."""
     found = entries_of(services, MERCHANT)
-    return [f"{e.actor}: {e.target} {e.details['reason']}" for e in found]
+    return [f"{e.actor.name}: {e.target} {e.details['reason']}" for e in found]
 
 
 def events(services: Services) -> list[dict[str, Any]]:
@@ -495,7 +496,7 @@ def move(services: Services, key: tuple[str, str] = KEY) -> None:
         add_merchant(services, ELSEWHERE, MERCHANT)
         return
     store = EndpointStore(services, services.vault, lambda _: None)
-    store.change(*key, {"url": ELSEWHERE}, actor="ada")
+    store.change(*key, {"url": ELSEWHERE}, actor=Actor("ada"))
 
 
 @pytest.mark.parametrize("key", [KEY, DEFAULT])

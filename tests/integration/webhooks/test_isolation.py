@@ -199,7 +199,7 @@ def test_one_that_is_gone_is_disabled_and_the_merchant_is_told_where_it_still_ca
     assert record(services, gone[0])["reasonCode"] == "gone"
     assert endpoint(services, "ep-gone")["disabledReason"] == "it answered 410 (Gone)"
     (entry,) = entries_of(services, "merchant-1")
-    assert (entry.action, entry.actor, entry.target) == (
+    assert (entry.action, entry.actor.name, entry.target) == (
         "webhooks.endpoint.disabled",
         "remit",
         "ep-gone",
@@ -295,7 +295,7 @@ def test_both_secrets_sign_while_they_overlap_and_their_use_is_told(
     services: Services, receiver: Receiver, clock: ManualClock
 ) -> None:
     store = store_on(services, check_url=lambda *_: None)
-    made = store.create("merchant-1", {"url": receiver.url(), "secret": SECRET}, actor="ada")
+    made = store.create("merchant-1", {"url": receiver.url(), "secret": SECRET}, actor=Actor("ada"))
     rotated = store.rotate_secret(
         "merchant-1", made.endpoint.id, actor=Actor("ada"), overlap=timedelta(hours=1)
     )

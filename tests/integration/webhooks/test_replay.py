@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import pytest
 
+from remit.audit import Actor
 from remit.aws.transactions import TransactionCanceled
 from remit.clock import epoch_seconds, format_instant
 from remit.errors import Conflict, InvalidRequest, NotFound, RecordRefused, StoreUnavailable
@@ -61,7 +62,7 @@ def dead(services: Services, number: int = 1, **changes: Any) -> str:
 
 def entries(services: Services) -> list[tuple[str, str, str]]:
     found = entries_of(services, MERCHANT)
-    return [(one.action, one.actor, one.target) for one in found]
+    return [(one.action, one.actor.name, one.target) for one in found]
 
 
 def test_a_dead_webhook_is_pending_again_with_attempts_and_lifetime_anew(
@@ -70,7 +71,7 @@ def test_a_dead_webhook_is_pending_again_with_attempts_and_lifetime_anew(
     add_merchant(services, URL)
     key = dead(services)
     clock.advance(3600)
-    before = replay_one(services, MERCHANT, key, actor="ada")
+    before = replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert (before.status, before.attempts) == ("failed", 7)
     again = record(services, key)
     assert (again["status"], again["attempts"], again["replays"]) == ("pending", 0, 1)
@@ -90,7 +91,7 @@ def test_the_receiver_sees_the_same_id_and_body_and_attempts_are_kept(
     key = publish(services)
     assert one_try(services) == {"delivered": 1}
     clock.advance(60)
-    replay_one(services, MERCHANT, key, actor="ada")
+    replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert one_try(services) == {"delivered": 1}
     first, second = receiver.received
     assert first.body == second.body
@@ -107,7 +108,7 @@ def test_what_failed_for_good_is_retried_by_a_schedule_that_begins_anew(
     add_merchant(services, receiver.url())
     key = dead(services)
     receiver.behaviour = lambda _, __: Answer(500)
-    replay_one(services, MERCHANT, key, actor="ada")
+    replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert one_try(services) == {"released": 1}
     again = record(services, key)
     assert (again["status"], again["attempts"]) == ("pending", 1)
@@ -118,7 +119,7 @@ def test_what_failed_for_good_is_retried_by_a_schedule_that_begins_anew(
 def test_whatever_has_ended_can_be_replayed(services: Services, status: str) -> None:
     add_merchant(services, URL)
     key = dead(services, status=status)
-    replay_one(services, MERCHANT, key, actor="ada")
+    replay_one(services, MERCHANT, key, actor=Actor("ada"))
     replay_again = record(services, key)
     assert replay_again["status"] == "pending"
 
@@ -127,7 +128,7 @@ def test_one_that_is_queued_is_a_conflict(services: Services) -> None:
     add_merchant(services, URL)
     key = publish(services)
     with pytest.raises(Conflict, match=f"webhook {key} is still in the queue: its next attempt"):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert "replays" not in record(services, key)
     assert entries(services) == []
 
@@ -136,12 +137,12 @@ def test_one_of_another_merchant_is_not_found(services: Services) -> None:
     add_merchant(services, URL)
     key = dead(services)
     with pytest.raises(NotFound, match="there is no webhook"):
-        replay_one(services, "merchant-2", key, actor="ada")
+        replay_one(services, "merchant-2", key, actor=Actor("ada"))
     for absent in ("wh-absent", "", "x" * 2049, "a\nb"):
         with pytest.raises(NotFound, match="there is no webhook"):
-            replay_one(services, MERCHANT, absent, actor="ada")
+            replay_one(services, MERCHANT, absent, actor=Actor("ada"))
     with pytest.raises(InvalidRequest):
-        replay_one(services, "", key, actor="ada")
+        replay_one(services, "", key, actor=Actor("ada"))
     assert record(services, key)["status"] == "failed"
 
 
@@ -155,7 +156,7 @@ def test_without_its_event_it_says_that_the_payload_is_gone(services: Services) 
         if left:
             events.put(left)
         with pytest.raises(NotFound, match="the payload is gone: event evt-1 was removed"):
-            replay_one(services, MERCHANT, key, actor="ada")
+            replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert record(services, key)["status"] == "failed"
 
 
@@ -164,11 +165,11 @@ def test_its_event_outlives_it(services: Services, clock: ManualClock) -> None:
     key = dead(services)
     stored = services.tables.events.get("evt-1") or {}
     clock.now = NOW + 6 * DAY
-    replay_one(services, MERCHANT, key, actor="ada")
+    replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert services.tables.events.get("evt-1") == stored
     change(services, key, dueShard=None, status="failed")
     clock.now = NOW + 7 * DAY + timedelta(seconds=1)
-    replay_one(services, MERCHANT, key, actor="ada")
+    replay_one(services, MERCHANT, key, actor=Actor("ada"))
     until = epoch_seconds(clock() + 8 * DAY)
     assert services.tables.events.get("evt-1") == {**stored, "expiresAt": until}
 
@@ -179,9 +180,9 @@ def test_a_disabled_endpoint_is_a_conflict_that_names_it(services: Services) -> 
     key = publish(services)
     assert record(services, key)["reasonCode"] == "endpoint_disabled"
     with pytest.raises(Conflict, match=r"endpoint 'down' is disabled \(by hand\): enable it first"):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
     add_endpoint(services, "down")
-    replay_one(services, MERCHANT, key, actor="ada")
+    replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert services.webhook_queue.due(10) == [key]
 
 
@@ -189,7 +190,7 @@ def test_a_deleted_endpoint_is_not_found(services: Services) -> None:
     add_merchant(services, URL)
     key = dead(services, endpointID="gone")
     with pytest.raises(NotFound, match="there is no endpoint 'gone' any more"):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
 
 
 @pytest.mark.parametrize(
@@ -211,7 +212,7 @@ def test_what_no_attempt_can_help_is_a_conflict(
     key = dead(services, **changes)
     before = record(services, key)
     with pytest.raises(Conflict, match=reason):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert record(services, key) == before
 
 
@@ -221,7 +222,7 @@ def test_the_platforms_own_record_is_replayed_to_its_own_url(
     add_merchant(services, "")
     foreign = foreign_webhook("wh-foreign", receiver.url("/own"), reason="no luck")
     services.tables.webhooks.put(foreign)
-    replay_one(services, MERCHANT, "wh-foreign", actor="ada")
+    replay_one(services, MERCHANT, "wh-foreign", actor=Actor("ada"))
     assert one_try(services) == {"delivered": 1}
     assert [received.path for received in receiver.received] == ["/own"]
 
@@ -231,17 +232,17 @@ def test_a_record_that_changes_in_between_is_looked_at_again(
 ) -> None:
     add_merchant(services, URL)
     key = dead(services)
-    seen = replay.replayable
+    seen = replay._replayable
 
     def replayable(*arguments: Any) -> replay.Candidate:
         candidate = seen(*arguments)
-        monkeypatch.setattr(replay, "replayable", seen)
-        replay_one(services, MERCHANT, key, actor="bob")  # who is faster
+        monkeypatch.setattr(replay, "_replayable", seen)
+        replay_one(services, MERCHANT, key, actor=Actor("bob"))  # who is faster
         return candidate
 
-    monkeypatch.setattr(replay, "replayable", replayable)
+    monkeypatch.setattr(replay, "_replayable", replayable)
     with pytest.raises(Conflict, match="still in the queue"):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert record(services, key)["replays"] == 1
     assert [actor for _, actor, _ in entries(services)] == ["bob"]
 
@@ -253,9 +254,9 @@ def test_a_record_that_changes_all_the_time_is_given_up(
     key = dead(services)
     old = replay.replayable(services, MERCHANT, key)
     change(services, key, updatedAt="later")
-    monkeypatch.setattr(replay, "replayable", lambda *_: old)
+    monkeypatch.setattr(replay, "_replayable", lambda *_: old)
     with pytest.raises(StoreUnavailable, match="others write it all the time"):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
 
 
 def test_a_record_that_dynamodb_refuses_stays_as_it_is(
@@ -269,7 +270,7 @@ def test_a_record_that_dynamodb_refuses_stays_as_it_is(
 
     monkeypatch.setattr(replay, "transact", transact)
     with pytest.raises(RecordRefused, match=key):
-        replay_one(services, MERCHANT, key, actor="ada")
+        replay_one(services, MERCHANT, key, actor=Actor("ada"))
     assert record(services, key)["status"] == "failed"
 
 
@@ -278,5 +279,5 @@ def test_a_full_queue_does_not_keep_one_out(services: Services) -> None:
     key = dead(services)
     full = with_settings(services, webhook_queue_limit=1)
     publish(full, 2)
-    replay_one(full, MERCHANT, key, actor="ada")
+    replay_one(full, MERCHANT, key, actor=Actor("ada"))
     assert record(services, key)["status"] == "pending"

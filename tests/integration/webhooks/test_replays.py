@@ -718,7 +718,6 @@ def test_a_count_changes_nothing_and_says_when_there_may_be_more(
     monkeypatch.setattr(replay_pages, "COUNTED", 5)
     some = count_replay(services, MERCHANT, window())
     assert (some.matched, some.replayable, some.complete) == (5, 5, False)
-    monkeypatch.setattr(replay_pages, "COUNTED_PAGES", 2)
-    fewer = count_replay(services, MERCHANT, window())
+    fewer = count_replay(services, MERCHANT, window(), pages=2)
     assert (fewer.matched, fewer.complete) == (4, False)
     assert services.tables.webhooks.get_many(keys) == before
