@@ -110,6 +110,13 @@ def test_a_request_starts_a_run_in_airflow(hook: Hook) -> None:
     assert str(run.state) == "queued"
 
 
+def test_it_tells_anybody_that_it_is_alive_and_ready(hook: Hook) -> None:
+    assert loopback().get(f"{hook.url}/remit/health", timeout=30).status_code == 200
+    ready = loopback().get(f"{hook.url}/remit/health/ready", timeout=30)
+    assert ready.status_code == 200, ready.text
+    assert set(ready.json()["components"]) == {"store", "export_payments", "deliver_webhooks"}
+
+
 def test_the_log_has_a_line_per_record_with_the_requests_id_and_no_secret(hook: Hook) -> None:
     hook.ask("POST", "/remit/payments/export", params=QUERY)
     text = hook.log.read_text()
@@ -142,6 +149,10 @@ def test_without_airflow_the_job_is_stored_and_the_poller_left_to_find_it(
         assert answer.status_code == 202
         status = hook.ask("GET", answer.json()["check_url"])
         assert status.json()["status"] == "pending"
+        assert loopback().get(f"{hook.url}/remit/health", timeout=30).status_code == 200
+        ready = loopback().get(f"{hook.url}/remit/health/ready", timeout=30)
+        assert ready.status_code == 503
+        assert ready.json()["components"]["export_payments"] == "failing"
 
         hook.process.send_signal(signal.SIGTERM)
         hook.process.wait(20)
