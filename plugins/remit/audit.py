@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from remit.aws.items import Item
 from remit.clock import epoch_seconds, format_instant
-from remit.services import Services
+
+if TYPE_CHECKING:  # a command names an actor before it needs AWS, if it does at all
+    from remit.services import Services
 
 
 class Via(StrEnum):

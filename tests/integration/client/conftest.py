@@ -1,15 +1,11 @@
-"""The real app, served over HTTP as Airflow's API server and `serve` do, on stand-ins of AWS."""
+"""The real app, served over HTTP, on stand-ins of AWS."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import pytest
-import uvicorn
-from fastapi import FastAPI
 
 from demo.loopback import loopback
 from remit.api.app import create_app
@@ -24,6 +20,7 @@ from tests.support.aws import REGION, UNLIMITED
 from tests.support.clock import ManualClock
 from tests.support.endpoints import KEY
 from tests.support.exports import claimed
+from tests.support.serving import served
 from tests.support.standins import StandIns, standins
 
 __all__ = ["Worker", "client_for", "hook_url", "runs", "services", "standins", "worker"]
@@ -56,27 +53,8 @@ def runs() -> NotedRuns:
 @pytest.fixture
 def hook_url(services: Services, runs: NotedRuns, clock: ManualClock) -> Iterator[str]:
     """Where the hook is."""
-    hook = create_app(lambda: services, runs, Verifier(TOKENS, clock))
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with hook.router.lifespan_context(hook):
-            yield
-
-    app = FastAPI(lifespan=lifespan)
-    app.mount("/remit", hook)
-    config = uvicorn.Config(app, port=0, log_config=None, lifespan="on", ws="none")
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, name="hook")
-    thread.start()
-    wait = threading.Event()
-    while not server.started:
-        assert thread.is_alive()
-        wait.wait(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}/remit"
-    server.should_exit = True
-    thread.join()
+    with served(create_app(lambda: services, runs, Verifier(TOKENS, clock))) as url:
+        yield url
 
 
 ClientFor = Callable[..., RemitClient]

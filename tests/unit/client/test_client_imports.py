@@ -7,6 +7,8 @@ import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
+import pytest
+
 import remit.client
 
 PLUGINS = Path(__file__).resolve().parents[3] / "plugins"
@@ -18,16 +20,26 @@ RemitClient("https://hook.test/remit", "a.b.c")
 print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
 """
 
+COMMAND = """
+import json, sys
+from remit.__main__ import main
+try:
+    main(["export", "--start", "2026-01-01", "--end", "2026-01-31", "--url", "https://127.0.0.1:9"])
+finally:
+    print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+
 ITS_OWN = {"requests", "urllib3", "certifi", "idna", "charset-normalizer", "chardet"}
 """requests, and what comes with it."""
 
 SERVERS = {"airflow", "boto3", "botocore", "awscrt", "pandas", "pyarrow", "duckdb", "numpy"}
 
 
-def test_a_merchant_needs_requests_and_nothing_else_that_is_installed() -> None:
+@pytest.mark.parametrize("program", [LOADED, COMMAND], ids=["client", "command"])
+def test_a_merchant_needs_requests_and_nothing_else_that_is_installed(program: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOADED],
-        env={**os.environ, "PYTHONPATH": str(PLUGINS)},
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(PLUGINS), "REMIT_TOKEN": "no token"},
         capture_output=True,
         text=True,
         check=True,
