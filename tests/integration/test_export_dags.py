@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from remit.api.app import create_app
+from remit.audit import Via
 from remit.auth import Verifier, mint
 from remit.clock import system_clock
 from remit.errors import LeaseLost
@@ -17,6 +18,7 @@ from remit.services import Services
 from remit.stop import Stop
 from tests.support.airflow import AIRFLOW_WARNINGS, RunDag
 from tests.support.api import TOKENS, NotedRuns, bearer
+from tests.support.audit import entries_of
 from tests.support.exports import claimed, export_job, payment, store_payments
 
 pytestmark = AIRFLOW_WARNINGS
@@ -139,6 +141,9 @@ def test_a_run_that_says_what_to_export_creates_the_job_itself(
     assert (told["status"], told["rows"]) == ("completed", 1)
     assert told["options"] == {k: v for k, v in conf.items() if k != "merchant_id"}
     assert told["download_url"]
+    (entry,) = entries_of(services, "merchant-1")
+    assert (entry.action, entry.target) == ("exports.export.requested", item["id"])
+    assert (entry.actor.via, entry.actor.request_id) == (Via.RUN, run.run_id)
 
 
 def stored_ids(services: Services) -> list[str]:
