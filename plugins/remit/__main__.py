@@ -5,7 +5,7 @@ python -m remit infra apply                          create and complete what in
 python -m remit infra adopt                          add Remit's indexes to existing tables
 python -m remit webhooks                             endpoints, their keys, dead letters, replays
 python -m remit export --start D --end D             an export, from its request to the file
-python -m remit serve                                the hook as a service of its own, beside Airflow
+python -m remit serve                                the hook as a service beside Airflow
 """
 
 from __future__ import annotations
