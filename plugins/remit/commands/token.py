@@ -54,7 +54,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _mint(options: argparse.Namespace) -> None:
-    from remit.auth import TokenSettings, mint
+    from remit.auth import TokenSettings, compact, mint
+    from remit.auth.claims import Rules
+    from remit.auth.strict_json import parse_object
 
     if options.merchant is None:
         raise ConfigurationError("--merchant must be given: the merchant that the token speaks for")
@@ -68,16 +70,19 @@ def _mint(options: argparse.Namespace) -> None:
                 f"{longest} minutes, and none that lives less than 1 is of use"
             )
         lifetime = timedelta(minutes=options.minutes)
+    now = system_clock()
     token = mint(
         settings,
         options.merchant,
         permissions=[name for one in options.permissions.split(",") if (name := one.strip())],
-        now=system_clock(),
+        now=now,
         lifetime=lifetime,
         email=options.email,
         kid=options.kid,
         token_id=options.jti,
     )
+    # What the hook would refuse is not made.
+    Rules(settings).caller(parse_object(compact.parse(token).payload), now.timestamp())
     print(token)
 
 

@@ -88,6 +88,13 @@ def test_key_and_id_may_be_chosen(run: Run) -> None:
     [
         ([], "remit token: --merchant must be given"),
         (["mint", "--merchant", "m", "--minutes", "61"], "remit token: --minutes is 61"),
+        (["mint", "--merchant", ""], "remit token: the claim 'merchant_id' is not a merchant's id"),
+        (
+            ["mint", "--merchant", "m", "--jti", "a" * 257],
+            "remit token: the claim 'jti' is not text",
+        ),
+        (["mint", "--merchant", "m", "--email", "a\nb"], "remit token: the claim 'email' is not"),
+        (["mint", "--merchant", "m", "--email", "a" * 9000], "remit token: the token is longer"),
         (["mint", "--merchant", "m", "--kid", "x"], "remit token: no key that signs has the kid"),
     ],
 )
