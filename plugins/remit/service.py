@@ -20,8 +20,6 @@ from remit.aws.session import FOR_REQUESTS, Aws
 from remit.metrics import LoggedMetrics
 from remit.services import Services
 from remit.settings import Settings
-from remit.triggers.coalescing import CoalescingTrigger
-from remit.triggers.counted import CountedTrigger
 from remit.triggers.rest import RestTrigger
 from remit.triggers.settings import AirflowSettings
 
@@ -36,11 +34,8 @@ def service() -> FastAPI:
     """
     connect = partial(_connect, Settings.from_environment())
     verifier = Verifier.of(TokenSettings.from_environment(), connect)
-    metrics = LoggedMetrics()
     trigger = RestTrigger.of(AirflowSettings.from_environment())
-    hook = create_app(
-        connect, CoalescingTrigger(CountedTrigger(trigger, metrics)), verifier, metrics
-    )
+    hook = create_app(connect, trigger, verifier, LoggedMetrics())
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -15,8 +15,6 @@ from remit.auth import TokenSettings, Verifier
 from remit.aws.session import FOR_REQUESTS
 from remit.errors import ConfigurationError
 from remit.settings import Settings
-from remit.triggers.coalescing import CoalescingTrigger
-from remit.triggers.counted import CountedTrigger
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +31,4 @@ def hook() -> FastAPI:
     except ConfigurationError as error:
         log.error("the trigger hook serves nobody: %s", error)  # noqa: TRY400 - no stack to show
         verifier = error
-    metrics = AirflowMetrics()
-    trigger = CoalescingTrigger(CountedTrigger(InProcessTrigger(), metrics))
-    return create_app(connect, trigger, verifier, metrics)
+    return create_app(connect, InProcessTrigger(), verifier, AirflowMetrics())

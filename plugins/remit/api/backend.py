@@ -15,6 +15,7 @@ from remit.exports.store import ExportStore
 from remit.metrics import NO_METRICS, Metrics
 from remit.services import Services
 from remit.triggers import Trigger
+from remit.triggers.counted import CountedTrigger
 from remit.webhooks.outbox import Outbox
 
 THREADS = 32
@@ -30,13 +31,13 @@ class Backend:
     def __init__(
         self, connect: Callable[[], Services], trigger: Trigger, metrics: Metrics = NO_METRICS
     ) -> None:
-        self.trigger = trigger
+        self.trigger: Trigger = CountedTrigger(trigger, metrics)
         self.metrics = metrics
         self._connect = connect
         self._connecting = threading.Lock()
         self._services: Services | None = None
         self._threads = CapacityLimiter(THREADS)
-        self.deliveries = Deliveries(trigger.wake_delivery, self.run)
+        self.deliveries = Deliveries(self.trigger.wake_delivery, self.run)
 
     @property
     def services(self) -> Services:

@@ -39,7 +39,6 @@ from remit.exports.request import check_length
 from remit.exports.store import RETRIED as AGAIN
 from remit.exports.store import ExportStore
 from remit.ids import export_id, export_run_id
-from remit.metrics import TRIGGER_FAILED
 from remit.services import Services
 
 log = logging.getLogger(__name__)
@@ -155,10 +154,8 @@ class ExportApi:
             conf, note = {"export_id": export}, summary_of(item)
             self._backend.trigger.start(EXPORT_DAG, run_id, conf, note)
         except TriggerUnavailable as error:
-            self._backend.metrics.count(TRIGGER_FAILED, dag=EXPORT_DAG)
             log.error("export %s waits for the poller: %s", export, error)  # noqa: TRY400
         except Exception:
-            self._backend.metrics.count(TRIGGER_FAILED, dag=EXPORT_DAG)
             log.exception("export %s waits for the poller", export)
 
     @property

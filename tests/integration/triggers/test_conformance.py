@@ -16,7 +16,6 @@ import pytest
 from remit.airflow.trigger import InProcessTrigger
 from remit.errors import TriggerUnavailable
 from remit.triggers import Trigger, transport
-from remit.triggers.coalescing import CoalescingTrigger
 from remit.triggers.rest import RestTrigger
 from remit.triggers.settings import AirflowSettings
 from tests.support.airflow import AIRFLOW_WARNINGS
@@ -207,17 +206,6 @@ def test_updates_of_the_outbox_come_together_in_one_run(trigger: Trigger, queued
     trigger.wake_delivery()
     trigger.wake_delivery()
     assert outbox_events() == before + 2
-    assert queued() == 1
-
-
-def test_updates_at_the_same_time_are_a_few_and_one_run(trigger: Trigger, queued: Any) -> None:
-    """As the hook makes them."""
-    before, coalescing = outbox_events(), CoalescingTrigger(trigger, lambda _: None)
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda _: coalescing.wake_delivery(), range(50)))
-    if (thread := coalescing._thread) is not None:
-        thread.join(60)
-    assert before < outbox_events() <= before + 50
     assert queued() == 1
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import re
 
+from remit.api.deliveries import INTERVAL_SECONDS
 from remit.commands import serve
 from remit.log_lines import OneLine
-from remit.triggers import coalescing, rest, transport
+from remit.triggers import rest, transport
 from tests.unit.project.documents import Document, names
 
 DOCUMENT = Document("docs/service.md")
@@ -54,7 +55,7 @@ def test_the_times_are_those_of_the_code() -> None:
     assert f"not looked at again for {rest.WELL_SECONDS:g} s" in text
     assert "Four calls are under way" in text
     assert transport.AT_ONCE == 4
-    assert coalescing.GAP_SECONDS == 1
+    assert INTERVAL_SECONDS == 1
     assert "a second later once more" in text
 
 
