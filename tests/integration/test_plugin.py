@@ -51,12 +51,14 @@ def test_the_routes_are_mounted_and_guarded(server: TestClient) -> None:
     for method, path in [
         ("POST", "/remit/payments/export"),
         ("GET", "/remit/exports/export-1"),
-        ("GET", "/remit/openapi.json"),
+        ("GET", "/remit/reports"),
         ("GET", "/remit/anything"),
     ]:
         answer = server.request(method, path)
         assert answer.status_code == 401, path
         assert answer.headers["content-type"] == "application/problem+json", path
+    for path in ("/remit/health", "/remit/openapi.json"):
+        assert server.get(path).status_code == 200, path
 
 
 def test_the_plugin_loader_leaves_the_package_alone(server: TestClient) -> None:

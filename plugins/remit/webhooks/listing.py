@@ -110,8 +110,8 @@ class WebhookPage:
     """Some webhooks, as records without their payloads. `last` is the place after which the next
     page starts; None: there is no more. A page may have fewer than were asked for, or none."""
 
-    records: list[Item]
-    last: Item | None
+    records: list[Item] = field(repr=False)
+    last: Item | None = field(repr=False)
 
 
 @dataclass(frozen=True)
