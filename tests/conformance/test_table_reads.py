@@ -57,6 +57,28 @@ def test_a_page_begins_after_any_record_of_the_index(letters: Table[str]) -> Non
     assert after == items[2:]
 
 
+def test_pages_of_a_table_with_two_keys_go_backwards_and_join(
+    dynamodb: Any, unique: Unique
+) -> None:
+    name = create_table(dynamodb, unique("log"), "owner", "id")
+    table: Table[Pair] = Table(dynamodb, name, key="owner", sort="id")
+    for number in range(7):
+        table.put({"owner": "o", "id": f"2026-0{number}"})
+    table.put({"owner": "p", "id": "2026-03"})
+    found, start = [], None
+    while not found or start is not None:
+        items, start = table.query_page(
+            "#owner = :owner AND #id BETWEEN :first AND :last",
+            {"owner": "o", "first": "2026-01", "last": "2026-05"},
+            limit=2,
+            start=start,
+            descending=True,
+        )
+        assert len(items) <= 2
+        found += [item["id"] for item in items]
+    assert found == ["2026-05", "2026-04", "2026-03", "2026-02", "2026-01"]
+
+
 def test_records_have_no_more_than_the_named_attributes(letters: Table[str]) -> None:
     found = letters.get_many(["l0", "other", "none"], attributes=("text", "read"))
     assert found == {
