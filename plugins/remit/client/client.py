@@ -9,13 +9,14 @@ from typing import Any
 
 import requests
 
+from remit.client.answers import Document
 from remit.client.endpoints import Endpoints
 from remit.client.events import Events
 from remit.client.exports import ExportHandle, When, exports, request_of
 from remit.client.retrying import Polling, RetryPolicy, Timing
 from remit.client.schedules import Schedules
 from remit.client.tokens import Token
-from remit.client.transport import Document, Timeouts, Transport, new_key
+from remit.client.transport import Timeouts, Transport, new_key
 from remit.client.values import plain_query
 from remit.client.webhooks import Webhooks
 from remit.webhooks import verify

@@ -19,10 +19,11 @@ from typing import BinaryIO, Protocol
 import requests
 from urllib3.exceptions import HTTPError
 
+from remit.client.answers import place, reason_of
 from remit.client.checksums import Checksum, File
 from remit.client.errors import DownloadFailed, FileDamaged, NotReached
 from remit.client.retrying import Tries
-from remit.client.transport import Transport, place, reason_of
+from remit.client.transport import Transport
 
 CHUNK_BYTES = 1024 * 1024
 

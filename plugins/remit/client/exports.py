@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from remit.client.answers import Document
 from remit.client.checksums import Checksum, File, Unchecked, checksum_of
 from remit.client.download import Download
 from remit.client.errors import (
@@ -25,7 +26,7 @@ from remit.client.errors import (
 from remit.client.places import targets
 from remit.client.progress import DownloadLine, ExportLine, Line
 from remit.client.retrying import Polling
-from remit.client.transport import Answer, Document, Transport
+from remit.client.transport import Answer, Transport
 from remit.client.values import given
 
 WaitProgress = bool | Callable[[Document], None]

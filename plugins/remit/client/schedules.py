@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from remit.client.transport import Document, Transport
+from remit.client.answers import Document
+from remit.client.transport import Transport
 from remit.client.values import given, plain_body
 
 

@@ -1,41 +1,38 @@
-"""Requests to the hook: the token, timeouts, tries, idempotency keys, and problem documents."""
+"""Requests to the hook: the token, timeouts, tries and idempotency keys."""
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from http.client import HTTPException
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ChunkedEncodingError, SSLError
-from urllib3.exceptions import HTTPError
 
 from remit import __version__
-from remit.client.errors import ClientError, NotReached, RemitApiError, kind_of
+from remit.client.answers import (
+    Document,
+    document_of,
+    is_done,
+    is_passing,
+    may_pass,
+    place,
+    reason_of,
+    refusal_of,
+)
+from remit.client.errors import ClientError, NotReached
 from remit.client.retrying import RetryPolicy, Timing, Tries
 from remit.client.tokens import Anonymous, Bearer, Token, TokenSource
 from remit.errors import ConfigurationError
 from remit.webhooks.backoff import parse_retry_after
 from remit.webhooks.event import canonical_json
 
-Document = dict[str, Any]
-"""A JSON object of the hook."""
-
 PAGE = 100
 """Things that are asked for at a time: the most that a page may have."""
 
-IN_PROGRESS = frozenset({"idempotency-key-in-use"})
-"""Kinds of 409 that pass: the same request, sent before, is still at work."""
-
-_SLOWED_DOWN = frozenset({408, 429})
-_PASSING = (requests.ConnectionError, requests.Timeout, ChunkedEncodingError)
-_OF_THE_NETWORK = (OSError, HTTPError, HTTPException)
 _HOSTS, _CONNECTIONS = 4, 16
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -192,7 +189,7 @@ class Transport:
         return None if wait is None else wait.total_seconds()
 
     def _answer(self, answer: requests.Response) -> Answer:
-        return Answer(answer.status_code, _document(answer), self.retry_after_of(answer))
+        return Answer(answer.status_code, document_of(answer), self.retry_after_of(answer))
 
     def _call(
         self,
@@ -217,12 +214,12 @@ class Transport:
                 answer = self._send(method, url, token, **parts)
             except requests.RequestException as error:
                 failure = NotReached(f"{method} {url}: {reason_of(error)}")
-                passes, wait = _passes(error), None
+                passes, wait = is_passing(error), None
             else:
                 wait = self.retry_after_of(answer)
-                if _is_done(answer, method, tries.failed, leads):
+                if is_done(answer, method, failed=tries.failed, leads=leads):
                     return answer
-                failure = _refusal(answer, wait)
+                failure = refusal_of(answer, wait)
                 passes = may_pass(failure)
                 if failure.status == 401 and not renewed:
                     renewed = True
@@ -245,82 +242,10 @@ class Transport:
 _OURS: Mapping[str, str] = MappingProxyType({"User-Agent": f"remit-client/{__version__}"})
 
 
-def may_pass(error: RemitApiError) -> bool:
-    """Whether the same request may have another answer soon."""
-    if error.status == 409:
-        return error.kind in IN_PROGRESS
-    return error.status in _SLOWED_DOWN or (error.status >= 500 and error.status != 501)
-
-
-def place(url: str) -> str:
-    """A link without its signature, for messages."""
-    return url.partition("?")[0]
-
-
-def reason_of(error: BaseException) -> str:
-    """Why there is no answer: the innermost of the errors of the network, as one was raised by
-    another. The outer ones show the whole URL."""
-    inner = error
-    while isinstance(cause := inner.__cause__ or inner.__context__, _OF_THE_NETWORK):
-        inner = cause
-    if isinstance(inner, requests.RequestException) or not str(inner):
-        return f"no answer ({type(inner).__name__})"
-    return f"no answer ({inner})"
-
-
-def _passes(error: requests.RequestException) -> bool:
-    """Whether there may be an answer soon: not where a certificate is wrong, or the URL."""
-    return isinstance(error, _PASSING) and not isinstance(error, SSLError)
-
-
-def _is_done(answer: requests.Response, method: str, failed: int, leads: bool) -> bool:
-    if leads:
-        return answer.is_redirect  # it has a place
-    if method == "DELETE" and answer.status_code == 404:
-        return failed > 0  # the try before has deleted it, and its answer was lost
-    return answer.status_code < 300
-
-
-def _document(answer: requests.Response) -> Document:
-    document = _json(answer)
-    if document is None and answer.content:
-        raise RemitApiError(
-            answer.status_code,
-            document={"title": "not an answer of the hook", "detail": _WRONG_PLACE},
-            request_id=_request_id(answer),
-        )
-    return document or {}
-
-
-_WRONG_PLACE = "it is not a JSON object: the base URL has to be the hook's, like https://…/remit"
-
-
-def _refusal(answer: requests.Response, wait: float | None) -> RemitApiError:
-    status = answer.status_code
-    document = _json(answer) or {"title": answer.reason or ""}
-    if status < 400:
-        document = {"title": "not an answer of the hook", "detail": _WRONG_PLACE}
-    return kind_of(status)(
-        status, document=document, request_id=_request_id(answer), retry_after=wait
-    )
-
-
-def _request_id(answer: requests.Response) -> str:
-    return answer.headers.get("X-Request-ID", "")
-
-
 def _encoded(body: Mapping[str, Any] | bytes) -> bytes:
     if isinstance(body, bytes):
         return body
     return canonical_json(body).encode() if body else b""
-
-
-def _json(answer: requests.Response) -> Document | None:
-    try:
-        document = json.loads(answer.content)
-    except (ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None
 
 
 def _quoted(part: str) -> str:
@@ -336,8 +261,12 @@ def _quoted(part: str) -> str:
 
 def _checked_url(base_url: str) -> str:
     # Nothing of it is shown: it might be the token, in the wrong place.
-    parts = urlsplit(base_url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    try:
+        parts = urlsplit(base_url)
+        is_url = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_url = False
+    if not is_url:
         raise ConfigurationError("the base URL is none: it has to be like https://…/remit")
     if parts.username is not None or parts.query or parts.fragment:
         raise ConfigurationError(

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from remit.client.transport import Document, Transport
+from remit.client.answers import Document
+from remit.client.transport import Transport
 from remit.client.values import given, plain_query
 
 

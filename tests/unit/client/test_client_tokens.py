@@ -122,7 +122,15 @@ def test_the_token_is_in_no_representation_error_or_log(
 
 
 def test_a_base_url_that_is_none_is_refused_and_not_shown() -> None:
-    for wrong in (TOKEN, "hook.test/remit", "ftp://hook.test", "https://", ""):
+    for wrong in (
+        TOKEN,
+        "hook.test/remit",
+        "ftp://hook.test",
+        "https://",
+        "",
+        "https://[::1",
+        "https://h:x",
+    ):
         with pytest.raises(ConfigurationError, match="the base URL is none") as caught:
             RemitClient(wrong, HOOK)
         assert TOKEN not in str(caught.value)
