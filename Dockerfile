@@ -31,5 +31,5 @@ COPY infra infra
 COPY plugins plugins
 COPY dags dags
 USER airflow
-EXPOSE 8080
+EXPOSE 8080 8081
 CMD ["airflow", "version"]

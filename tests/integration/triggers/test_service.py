@@ -35,7 +35,7 @@ LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z [A-Z]+ [\w.]+ .+")
 
 
 def token() -> str:
-    return mint(TOKENS, "merchant-1", permissions=["payments"], now=system_clock())
+    return mint(TOKENS, "merchant-1", permissions=["payments", "audit"], now=system_clock())
 
 
 @dataclass
@@ -52,7 +52,11 @@ class Hook:
         return client.request(
             method,
             f"{self.url}{path}",
-            headers={**bearer(token()), "X-Request-ID": "the-request-1"},
+            headers={
+                **bearer(token()),
+                "X-Request-ID": "the-request-1",
+                "X-Forwarded-For": "198.51.100.4, 203.0.113.9",
+            },
             timeout=30,
             **options,  # type: ignore[arg-type]
         )
@@ -89,10 +93,18 @@ def environment(airflow: str, endpoints: tuple[str, str]) -> Mapping[str, str]:
     }
 
 
+def addresses(hook: Hook) -> set[str]:
+    """Where requests came from, as the audit log has it."""
+    answer = hook.ask("GET", "/remit/audit")
+    assert answer.status_code == 200, answer.text
+    return {entry["address"] for entry in answer.json()["data"]}
+
+
 @pytest.fixture(scope="module")
 def hook(airflow_server: AirflowServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hook]:
     """One before the real Airflow."""
-    with hook_before(airflow_server.url, tmp_path_factory.mktemp("hook")) as hook:
+    proxies = ["--forwarded-allow-ips", "127.0.0.1"]
+    with hook_before(airflow_server.url, tmp_path_factory.mktemp("hook"), *proxies) as hook:
         yield hook
 
 
@@ -127,6 +139,11 @@ def test_the_log_has_a_line_per_record_with_the_requests_id_and_no_secret(hook: 
         assert secret not in text
 
 
+def test_a_proxy_that_is_named_says_where_a_request_comes_from(hook: Hook) -> None:
+    hook.ask("POST", "/remit/payments/export", params=QUERY)
+    assert addresses(hook) == {"203.0.113.9"}
+
+
 def test_without_a_token_nobody_is_served(hook: Hook) -> None:
     answer = loopback().post(f"{hook.url}/remit/payments/export", params=QUERY, timeout=30)
     assert answer.status_code == 401
@@ -149,6 +166,7 @@ def test_without_airflow_the_job_is_stored_and_the_poller_left_to_find_it(
         assert answer.status_code == 202
         status = hook.ask("GET", answer.json()["check_url"])
         assert status.json()["status"] == "pending"
+        assert addresses(hook) == {"127.0.0.1"}, "no proxy is named, and none believed"
         assert loopback().get(f"{hook.url}/remit/health", timeout=30).status_code == 200
         ready = loopback().get(f"{hook.url}/remit/health/ready", timeout=30)
         assert ready.status_code == 503

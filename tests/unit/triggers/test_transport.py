@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from benchmarks.standins.http import Reset, Response, Server
 from benchmarks.standins.reading import Request
@@ -170,6 +174,50 @@ def test_connections_are_kept(seconds: Any) -> None:
         for _ in range(5):
             transport.call("GET", "/x")
         assert len(server._connections) == 1
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """An Airflow behind TLS, and the file of the authority that vouches for it."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+
+    class Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"https://localhost:{server.server_port}", path
+        server.shutdown()
+        thread.join()
+
+
+def test_the_authority_that_is_named_vouches_for_airflow(
+    tls: tuple[str, Path], seconds: Any
+) -> None:
+    url, path = tls
+    transport = Transport(url, ca_file=str(path), monotonic=seconds, pause=seconds.pause)
+    assert transport.call("GET", "/x").document() == {}
+
+
+def test_one_that_nobody_vouches_for_is_not_told_the_token(
+    tls: tuple[str, Path], seconds: Any
+) -> None:
+    with pytest.raises(TriggerUnavailable, match="certificate verify failed"):
+        to(tls[0], seconds).call("GET", "/x", token="secret")
+    assert seconds.pauses == [], "trying again would not help"
 
 
 @pytest.mark.parametrize("body", [b"<html>log in</html>", b"[]", b"", b"\xff"])
