@@ -3,7 +3,8 @@
 They are read from `gsi-merchant-created`, which has keys alone and no write of Remit ever moves:
 what became of a webhook is read from its record. The index is in the order of `createdAt` as text.
 Remit's own are all in UTC; the platform's records may have any offset, and come as their local time
-would: up to 14 hours from where they belong. A window of time is right for them all the same.
+would: up to 14 hours from where they belong. A window of time is right for them all the same. What
+has no such text is in no list, and is found by its id alone.
 """
 
 from __future__ import annotations
