@@ -11,12 +11,16 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
-from remit.api import problems
 from remit.api.app import create_app
+from remit.api.conduct import Conduct
+from remit.api.problems import problem
 from remit.auth import TokenSettings, Verifier
 from remit.aws.session import FOR_REQUESTS, Aws
+from remit.errors import NotFound
 from remit.metrics import LoggedMetrics
 from remit.services import Services
 from remit.settings import Settings
@@ -26,7 +30,7 @@ from remit.triggers.settings import AirflowSettings
 MOUNTED_AT = "/remit"
 
 
-def service() -> FastAPI:
+def service() -> Starlette:
     """The app of one process. Nothing is asked of AWS, Airflow or anybody else before it starts.
 
     Raises:
@@ -38,16 +42,21 @@ def service() -> FastAPI:
     hook = create_app(connect, trigger, verifier, LoggedMetrics())
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
         verifier.start()
         async with hook.router.lifespan_context(hook):  # nobody else calls a mounted app's own
             yield
         verifier.stop()
 
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan)
-    problems.install(app)  # what is asked for elsewhere is a 404, and a problem document, too
-    app.mount(MOUNTED_AT, hook)
-    return app
+    return Starlette(
+        routes=[Mount(MOUNTED_AT, hook), Mount("/", Conduct(_nothing))], lifespan=lifespan
+    )
+
+
+async def _nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """What is elsewhere. Its answers have the hook's form, too."""
+    answer = problem(NotFound(f"there is nothing here: the hook is at {MOUNTED_AT}"))
+    await answer(scope, receive, send)
 
 
 def _connect(settings: Settings) -> Services:

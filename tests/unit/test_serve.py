@@ -140,6 +140,8 @@ def test_the_hook_is_where_airflow_has_it_and_everything_else_is_a_problem_docum
             answer = client.get(path)
             assert answer.status_code == 404, path
             assert answer.headers["content-type"] == "application/problem+json", path
+            assert answer.headers["x-request-id"] == answer.json()["request_id"]
+            assert answer.headers["x-content-type-options"] == "nosniff"
 
 
 def test_the_service_has_no_airflow_in_its_process(environment: pytest.MonkeyPatch) -> None:
