@@ -3,12 +3,14 @@ in a log, a new line now and then."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 _WIDTH = 24
+_LEAST_WIDTH = 6  # a shorter bar says nothing
 _STEP = 10  # percent between two lines where there is no terminal
 _UNITS = ("B", "KB", "MB", "GB", "TB")
 
@@ -33,9 +35,7 @@ class Line:
         """Say how far it is; `percent` is None where nobody can tell."""
         step = (text.partition(" ")[0], None if percent is None else int(percent) // _STEP)
         if self._in_place:
-            bar = "" if percent is None else f"{bar_of(percent)} {percent:3.0f} %  "
-            seconds = self._monotonic() - self._started
-            self._write(f"\r\x1b[K{self._head}  {bar}{text}  {seconds:.0f} s")
+            self._write(f"\r\x1b[K{self._fitting(text, percent)}")
         elif step != self._shown:
             share = "" if percent is None else f"{percent:.0f} %  "
             self._write(f"{self._head}  {share}{text}\n")
@@ -45,6 +45,17 @@ class Line:
         """Leave the line as it is: the next one begins."""
         if self._in_place and self._shown is not None:
             self._write("\n")
+
+    def _fitting(self, text: str, percent: float | None) -> str:
+        """What fits into a line: one that is too long would be two, and only the second of them
+        rewritten."""
+        columns = shutil.get_terminal_size().columns - 1
+        share = "" if percent is None else f"{percent:3.0f} %  "
+        told = f"{share}{text}  {self._monotonic() - self._started:.0f} s"
+        room = columns - len(self._head) - len(told) - len("  [] ")
+        if percent is None or room < _LEAST_WIDTH:
+            return f"{self._head}  {told}"[:columns]
+        return f"{self._head}  {bar_of(percent, min(room, _WIDTH))} {told}"
 
     def _write(self, text: str) -> None:
         self._stream.write(text)
@@ -82,10 +93,10 @@ class DownloadLine:
         self._line.show(f"downloaded {size_of(done)}", percent)
 
 
-def bar_of(percent: float) -> str:
+def bar_of(percent: float, width: int = _WIDTH) -> str:
     """A bar."""
-    full = int(_WIDTH * min(max(percent, 0), 100) / 100)
-    return f"[{'#' * full}{'.' * (_WIDTH - full)}]"
+    full = int(width * min(max(percent, 0), 100) / 100)
+    return f"[{'#' * full}{'.' * (width - full)}]"
 
 
 def size_of(size: float) -> str:

@@ -18,6 +18,7 @@ import pytest
 from benchmarks.standins.http import Response
 from benchmarks.standins.reading import Request
 from remit.__main__ import main
+from remit.client import RemitClient
 from remit.commands.export import INTERRUPTED, NO_FILES, NOT_IN_TIME, TERMINATED
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
@@ -210,6 +211,21 @@ def test_a_token_file_is_read_again_when_its_token_has_ended(
     with pytest.raises(SystemExit) as caught:
         main(["export", *JANUARY, "--token-file", str(file), "--timeout", "0"])
     assert caught.value.code == NOT_IN_TIME
+
+
+def test_ctrl_c_before_there_is_an_id_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RemitClient, "export", interrupted)
+    with pytest.raises(SystemExit) as caught:
+        main(["export", *JANUARY, "--out", f"{tmp_path}/"])
+    assert caught.value.code == INTERRUPTED
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "the export may have been asked for all the same" in printed.err
 
 
 @contextmanager

@@ -192,6 +192,7 @@ def test_progress_on_a_terminal_is_one_line_that_is_rewritten(
 ) -> None:
     terminal = Terminal()
     monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "100")
     script, time = Script(PENDING, PENDING, PROCESSING, COMPLETED), Time()
     client_of(script, time, polling=Polling(1, 1, 1)).get_export("export-1").wait(progress=True)
     shown = terminal.getvalue()
@@ -200,6 +201,20 @@ def test_progress_on_a_terminal_is_one_line_that_is_rewritten(
     last = shown.strip().rpartition("\r\x1b[K")[2]
     assert last == "export-1  [########################] 100 %  completed 10 rows  2 s"
     assert "[#########...............]  40 %  processing 10 rows" in shown
+
+
+@pytest.mark.parametrize("columns", range(1, 100, 3))
+def test_progress_on_a_narrow_terminal_is_still_one_line(
+    monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    client_of(Script(PROCESSING, PROCESSING, COMPLETED)).get_export("export-1").wait(progress=True)
+    shown = terminal.getvalue().removesuffix("\n").split("\r\x1b[K")[1:]
+    assert len(shown) == 2
+    assert all(len(line) < columns for line in shown)
+    assert {"[" in line for line in shown} <= {columns >= 46, columns >= 50}
 
 
 def test_progress_elsewhere_is_a_line_per_change(
