@@ -18,7 +18,7 @@ RUN = exec env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python
 unexport PYTHONHOME PYTHONPATH VIRTUAL_ENV
 
 .PHONY: help venv demo up down token test test-unit test-slow check bench-export \
-	bench-webhooks bench-latency clean
+	bench-webhooks bench-api bench-latency clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' \
@@ -70,6 +70,9 @@ bench-export: $(STAMP) $(PEERS_STAMP) ## Measure exports beside boto3 + pandas, 
 
 bench-webhooks: $(STAMP) ## Measure deliveries beside requests + boto3, aiohttp, mapped HttpOperators
 	@$(RUN) -m benchmarks.webhooks
+
+bench-api: $(STAMP) ## Measure the hook's routes beside Airflow's version route
+	@$(RUN) -m benchmarks.api
 
 bench-latency: $(STAMP) ## Measure request to link, beside a bare DAG run, on a stack of its own
 	@$(RUN) -m benchmarks.latency

@@ -48,7 +48,8 @@ class Settings:
     export_destinations: str = _setting(
         "REMIT_EXPORT_DESTINATIONS",
         "",
-        "where schedules may put files, too: s3://bucket/prefix/, by commas; `{merchant}` is the id",
+        "where schedules may put files, too: s3://bucket/prefix/, by commas; `{merchant}` is the"
+        " id",
     )
     max_range_days: int = _setting(
         "REMIT_MAX_RANGE_DAYS",

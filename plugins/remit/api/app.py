@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
@@ -57,6 +58,13 @@ def create_app(
     metrics: Metrics = NO_METRICS,
 ) -> FastAPI:
     """The hook. With a `ConfigurationError` in place of a verifier it answers 503 to everyone."""
+    backend = Backend(connect, trigger, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await backend.close()
+
     # The interactive pages would stand outside the guard.
     app = FastAPI(
         title="Remit",
@@ -66,10 +74,10 @@ def create_app(
         openapi_url=None,
         # They would send the caller to whatever host the request named.
         redirect_slashes=False,
+        lifespan=lifespan,
     )
     app.state.configured = not isinstance(verifier, ConfigurationError)
     problems.install(app)
-    backend = Backend(connect, trigger, metrics)
     for resource in RESOURCES:
         app.include_router(resource.router(backend))
     # The last one is the outermost.

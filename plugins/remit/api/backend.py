@@ -11,6 +11,7 @@ from anyio import CapacityLimiter, to_thread
 
 from remit.api.catalog import ReportCatalog
 from remit.api.deliveries import Deliveries
+from remit.api.reading import Reader
 from remit.exports.store import ExportStore
 from remit.metrics import NO_METRICS, Metrics
 from remit.services import Services
@@ -38,6 +39,7 @@ class Backend:
         self._services: Services | None = None
         self._threads = CapacityLimiter(THREADS)
         self.deliveries = Deliveries(self.trigger.wake_delivery, self.run)
+        self.reader = Reader()
 
     @property
     def services(self) -> Services:
@@ -46,6 +48,17 @@ class Backend:
             if self._services is None:
                 self._services = self._connect()
             return self._services
+
+    async def connected(self) -> Services:
+        """The services, for whoever is on the event loop."""
+        if self._services is None:
+            return await self.run(lambda: self.services)
+        return self._services
+
+    async def close(self) -> None:
+        """Finish what is under way by itself. For the end of the app, if the server tells it."""
+        await self.deliveries.close()
+        await self.reader.close()
 
     @property
     def exports(self) -> ExportStore:

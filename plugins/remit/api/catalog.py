@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,18 @@ from remit.exports.job import DEFAULT_REPORT
 from remit.exports.reports import Column, Report, ReportLibrary, Reports
 from remit.exports.request import COMPRESSIONS, FORMATS, ExportRequest, parse_request
 
+LATELY_SECONDS = 1.0
+"""So old may be what the permission to read an export is judged by."""
+
 
 class ReportCatalog:
     """One library of reports, for all threads of the hook."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, stopwatch: Callable[[], float] = time.monotonic) -> None:
         self._library = ReportLibrary(directory, _check)
         self._loading = threading.Lock()
+        self._stopwatch = stopwatch
+        self._seen: tuple[Reports, float] | None = None
 
     def list(self, caller: Caller) -> dict[str, Any]:
         """The reports that the caller's permissions allow."""
@@ -62,8 +68,19 @@ class ReportCatalog:
         Raises:
             NotPermitted: the caller lacks it.
         """
-        report = self._current().usable.get(name)
-        _check_permission(caller, name, report.permission if report else name)
+        _check_permission_of(self._current(), caller, name)
+
+    def check_permission_lately(self, caller: Caller, name: str) -> bool:
+        """The same by what the files were a moment ago, without a look at them. False: that is too
+        long ago, and nothing was checked.
+
+        Raises:
+            NotPermitted: the caller lacks it.
+        """
+        if self._seen is None or self._stopwatch() - self._seen[1] >= LATELY_SECONDS:
+            return False
+        _check_permission_of(self._seen[0], caller, name)
+        return True
 
     def readable(self, caller: Caller) -> Callable[[str], bool]:
         """By the names of reports, whether the caller may have the files that they made."""
@@ -88,13 +105,20 @@ class ReportCatalog:
 
     def _current(self) -> Reports:
         with self._loading:  # to load takes a moment: once, not once for every waiting thread
-            return self._library.current()
+            reports = self._library.current()
+            self._seen = reports, self._stopwatch()
+            return reports
 
 
 def _check(report: Report) -> None:
     from remit.exports.engine import check_report  # the engine is slow to import
 
     check_report(report)
+
+
+def _check_permission_of(reports: Reports, caller: Caller, name: str) -> None:
+    report = reports.usable.get(name)
+    _check_permission(caller, name, report.permission if report else name)
 
 
 def _check_permission(caller: Caller, name: str, permission: str) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.event_bodies import parse_exactly, read_event, read_events
 from remit.api.event_schemas import BATCH, BATCH_BODY, EVENT_BODY, PUBLISHED
 from remit.api.filters import only
@@ -80,16 +77,9 @@ def router(backend: Backend) -> APIRouter:
     """The routes."""
     api, idempotency = EventApi(backend), Idempotency(backend)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await backend.deliveries.close()
-
     routes = APIRouter(
         tags=["Events"],
-        responses=PROBLEMS,
         dependencies=[Depends(needs(PERMISSION)), Depends(only())],
-        lifespan=lifespan,
     )
 
     @routes.post(
@@ -130,9 +120,10 @@ def router(backend: Backend) -> APIRouter:
             return api.publish_batch(call, body, operation)
 
         values = await backend.run(_fingerprint, request, body)  # to hash 4 MB takes milliseconds
-        answer = await idempotency.once(request, call, values, do)
-        backend.deliveries.wake()
-        return answer
+        try:
+            return await idempotency.once(request, call, values, do)
+        finally:
+            backend.deliveries.wake()  # a batch that failed may be stored in part
 
     return routes
 

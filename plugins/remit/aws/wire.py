@@ -45,9 +45,11 @@ TRIES = 6
 """Of one request at the least. With full jitter the waits between them are 1.5 s together on
 average, 3 s at the most."""
 
+TIMEOUT_SECONDS = 8.0
+"""Of one try."""
+
 _FIRST_WAIT_SECONDS = 0.1
 _DOUBLINGS = TRIES - 2
-_TIMEOUT_SECONDS = 8.0  # of a request
 _CONNECT_TIMEOUT = aiohttp.ClientTimeout(total=None, connect=3)
 _MOST_BYTES = 1 << 26  # of an answer: those of DynamoDB have 16 MB at the most
 _CREDENTIALS_SECONDS = 30.0  # botocore renews them minutes before they end
@@ -66,13 +68,18 @@ class WireRefused(RemitError):
 
 
 class Wire:
-    """One pool of connections. Use as an asynchronous context manager, on one event loop."""
+    """One pool of connections. Use as an asynchronous context manager, on one event loop.
+
+    A request is tried `tries` times at the least, for `timeout` seconds each.
+    """
 
     def __init__(
         self,
         aws: Aws,
         endpoint: str,
         *,
+        tries: int = TRIES,
+        timeout: float = TIMEOUT_SECONDS,
         clock: Clock = system_clock,
         uniform: Callable[[float, float], float] = random.uniform,
     ) -> None:
@@ -86,7 +93,8 @@ class Wire:
         # As botocore's own clients have it.
         proxy = get_environ_proxies(endpoint).get(urlsplit(endpoint).scheme)
         self._proxy = None if proxy is None else URL(proxy)
-        self._deadlines = Deadlines(_TIMEOUT_SECONDS)
+        self._tries = tries
+        self._deadlines = Deadlines(timeout)
         self._signer: RequestSigner | None = None
         self._signer_until = 0.0
 
@@ -148,7 +156,7 @@ class Wire:
             try:
                 return await self._send(operation, body)
             except StoreUnavailable as error:
-                if tries >= TRIES and loop.time() >= until:
+                if tries >= self._tries and loop.time() >= until:
                     raise
                 wait = self._uniform(0, _FIRST_WAIT_SECONDS * 2 ** min(tries - 1, _DOUBLINGS))
                 log.warning("%s failed, again in %.2f s: %s", operation, wait, error)

@@ -72,6 +72,22 @@ def moving_to(status: str) -> tuple[str, dict[str, Any]]:
     return f"#status IN ({', '.join(f':{name}' for name in before)})", before
 
 
+def is_key(export_id: str) -> bool:
+    """Whether a job can have such an id."""
+    return len(export_id.encode(errors="replace")) <= MAX_KEY_BYTES
+
+
+def owned(item: Item | None, export_id: str, merchant_id: str) -> Item:
+    """The record, if it is that of a merchant's own job.
+
+    Raises:
+        NotFound: it is not, or there is none.
+    """
+    if item is None or item.get("merchantID") != merchant_id:
+        raise NotFound(f"there is no export {export_id!r}")
+    return item
+
+
 def owner_of(run_id: str, clears: int) -> str:
     """Who a claim belongs to: a DAG run, as often as it was cleared."""
     return f"{run_id}#{clears}"
@@ -115,8 +131,7 @@ class ExportStore:
         Raises:
             NotFound: there is no such job.
         """
-        known = len(export_id.encode(errors="replace")) <= MAX_KEY_BYTES
-        item = self._table.get(export_id) if known else None
+        item = self._table.get(export_id) if is_key(export_id) else None
         if item is None:
             raise NotFound(f"there is no export {export_id!r}")
         return item
@@ -127,10 +142,7 @@ class ExportStore:
         Raises:
             NotFound: the merchant has no such job.
         """
-        item = self.get(export_id)
-        if item.get("merchantID") != merchant_id:
-            raise NotFound(f"there is no export {export_id!r}")
-        return item
+        return owned(self.get(export_id), export_id, merchant_id)
 
     def adopt(self, limit: int, stop: Stop) -> list[str]:
         """Put pending jobs that the platform's own service wrote into the queue, due now; at most

@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from remit.api.catalog import ReportCatalog
+from remit.auth import Caller
+from remit.errors import NotPermitted
 from remit.exports.pipeline import ExportPipeline
 from remit.exports.request import COMPRESSIONS, FORMATS
 from remit.services import Services
@@ -163,9 +166,27 @@ def test_a_file_of_a_report_that_is_gone_is_guarded_by_the_reports_name(
     (folder / "largest.sql").unlink()
     path = f"/exports/{created['export_id']}"
 
-    assert folder_client.get(path, headers=allowed).status_code == 403
+    assert folder_client.post(f"{path}/cancel", headers=allowed).status_code == 403
     named = bearer(token(clock, "merchant-1", "largest"))
-    assert folder_client.get(path, headers=named).status_code == 200
+    assert folder_client.post(f"{path}/cancel", headers=named).status_code == 200
+
+
+def test_what_a_status_is_guarded_by_is_looked_at_once_a_second(folder: Path) -> None:
+    now = [0.0]
+    catalog = ReportCatalog(folder, lambda: now[0])
+    (folder / "largest.sql").write_text(LARGEST, encoding="utf-8")
+    caller = Caller("merchant-1", frozenset({"statistics"}))
+    assert not catalog.check_permission_lately(caller, "largest")
+    catalog.check_permission(caller, "largest")
+    (folder / "largest.sql").unlink()
+    now[0] = 0.9
+    assert catalog.check_permission_lately(caller, "largest")
+    with pytest.raises(NotPermitted):
+        catalog.check_permission_lately(caller, "another")
+    now[0] = 1.0
+    assert not catalog.check_permission_lately(caller, "largest")
+    with pytest.raises(NotPermitted):
+        catalog.check_permission(caller, "largest")
 
 
 def test_the_permission_is_asked_for_before_the_fields_of_a_report_are_told(
