@@ -12,7 +12,6 @@ from pydantic import WithJsonSchema
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.documents import plain
 from remit.api.filters import After, Before, Cursor, Limit, instant_of, only
 from remit.api.pages import limit_of, page, place_of
@@ -51,6 +50,7 @@ _TEXT = {"type": "string"}
 _MAYBE = {"type": ["string", "null"]}
 
 _ENTRY: dict[str, Any] = {
+    "title": "AuditEntry",
     "type": "object",
     "required": list(_MEMBERS),
     "properties": {
@@ -91,6 +91,7 @@ ENTRIES: dict[int | str, dict[str, Any]] = {
         "content": {
             "application/json": {
                 "schema": {
+                    "title": "AuditPage",
                     "type": "object",
                     "required": ["data", "next_cursor"],
                     "properties": {
@@ -152,7 +153,7 @@ def router(backend: Backend) -> APIRouter:
     """The route."""
     api = AuditApi(backend)
     permitted = [Depends(needs(PERMISSION))]
-    routes = APIRouter(tags=["Audit"], responses=PROBLEMS, dependencies=permitted)
+    routes = APIRouter(tags=["Audit"], dependencies=permitted)
 
     @routes.get(
         "/audit",

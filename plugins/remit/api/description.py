@@ -1,11 +1,10 @@
-"""What the OpenAPI document says beyond the routes: the fields of a request, and the problems."""
+"""What the OpenAPI document says beyond the routes: the fields of an export."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from remit.api.problems import EVERY_KIND, PREFIX
 from remit.exports.request import ALLOWED, ExportRequest
 
 _NAMES: Mapping[str, str] = {
@@ -14,47 +13,17 @@ _NAMES: Mapping[str, str] = {
 }
 """What depends on the deployment, and where to find it."""
 
-_PROBLEM: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "request_id"],
-    "properties": {
-        "type": {
-            "type": "string",
-            "description": "Stable, for programs",
-            "enum": sorted({f"{PREFIX}{kind.type}" for kind in EVERY_KIND}),
-        },
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "request_id": {"type": "string", "description": "As in `X-Request-ID` and in the log"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "field": {"type": "string"},
-                    "message": {"type": "string"},
-                    "allowed": {"type": ["string", "array"], "items": {"type": "string"}},
-                },
-            },
-        },
-    },
+_ABOUT = """\
+An export as it is asked for. A start day begins at its midnight in the export's time zone, an end \
+day is exported whole; an end instant is exclusive. Amounts are in minor units. What is not in the \
+object may be a query parameter."""
+
+EXAMPLE: Mapping[str, Any] = {
+    "start_date": "2026-01-01",
+    "end_date": "2026-01-31",
+    "format": "parquet",
+    "status": "succeeded",
 }
-
-
-def _problems() -> dict[int | str, dict[str, Any]]:
-    content = {"application/problem+json": {"schema": _PROBLEM}}
-    titles: dict[int, list[str]] = {}
-    for kind in EVERY_KIND:
-        titles.setdefault(kind.status, []).append(kind.title)
-    return {
-        status: {"description": "; or: ".join(dict.fromkeys(said)), "content": content}
-        for status, said in sorted(titles.items())
-    }
-
-
-PROBLEMS = _problems()
-"""HTTP status to its description, as FastAPI's `responses` wants it."""
 
 
 def export_fields() -> dict[str, Any]:
@@ -63,13 +32,14 @@ def export_fields() -> dict[str, Any]:
     No parameter is required: it may be a member of the object instead.
     """
     schema = ExportRequest.model_json_schema()
+    schema["description"] = _ABOUT
     for name, field in schema["properties"].items():
         field.pop("title", None)
         field["description"] = _description(name, field)
     parameters = [_parameter(name, field) for name, field in schema["properties"].items()]
     # What the object lacks may be a parameter.
     body = {name: value for name, value in schema.items() if name != "required"}
-    content = {"application/json": {"schema": body}}
+    content = {"application/json": {"schema": body, "example": EXAMPLE}}
     return {"parameters": parameters, "requestBody": {"required": False, "content": content}}
 
 
@@ -80,7 +50,8 @@ def _parameter(name: str, field: Mapping[str, Any]) -> dict[str, Any]:
     parameter = {"name": name, "in": "query", "description": field["description"]}
     if schema["type"] == "array":
         parameter |= {"style": "form", "explode": False}  # a,b,c
-    return {**parameter, "required": False, "schema": schema}
+    example = {"example": EXAMPLE[name]} if name in EXAMPLE else {}
+    return {**parameter, "required": False, "schema": schema, **example}
 
 
 def _description(name: str, field: Mapping[str, Any]) -> str:

@@ -12,7 +12,6 @@ from pydantic import WithJsonSchema
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.documents import File, files_of
 from remit.api.export_schemas import DOWNLOAD
 from remit.api.exports import own_export
@@ -132,7 +131,7 @@ Which = Annotated[
 def router(backend: Backend) -> APIRouter:
     """The route."""
     api = DownloadApi(backend)
-    routes = APIRouter(tags=["Exports"], responses=PROBLEMS)
+    routes = APIRouter(tags=["Exports"])
 
     @routes.get(
         "/exports/{export}/download",

@@ -149,10 +149,23 @@ _EXAMPLE: Mapping[str, Any] = {
 _EXAMPLE_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="  # noqa: S105 - nobody's
 
 
+def _object(title: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "type": "object",
+        "required": list(properties),
+        "properties": dict(properties),
+    }
+
+
 def _answer(
-    status: int, description: str, properties: Mapping[str, Any], example: Mapping[str, Any]
+    status: int,
+    description: str,
+    title: str,
+    properties: Mapping[str, Any],
+    example: Mapping[str, Any],
 ) -> Responses:
-    schema = {"type": "object", "required": list(properties), "properties": dict(properties)}
+    schema = _object(title, properties)
     content = {"application/json": {"schema": schema, "example": dict(example)}}
     return {status: {"description": description, "content": content}}
 
@@ -160,16 +173,21 @@ def _answer(
 _WITH_SECRET = {**_ENDPOINT, "secret": _SECRET}
 _SECRET_EXAMPLE = {**_EXAMPLE, "secret": _EXAMPLE_SECRET}
 
-ENDPOINT = _answer(200, "The endpoint", _ENDPOINT, _EXAMPLE)
-CREATED = _answer(201, "The endpoint, with its secret", _WITH_SECRET, _SECRET_EXAMPLE)
-ROTATED = _answer(200, "The endpoint, with its new secret", _WITH_SECRET, _SECRET_EXAMPLE)
+ENDPOINT = _answer(200, "The endpoint", "Endpoint", _ENDPOINT, _EXAMPLE)
+CREATED = _answer(
+    201, "The endpoint, with its secret", "EndpointWithSecret", _WITH_SECRET, _SECRET_EXAMPLE
+)
+ROTATED = _answer(
+    200, "The endpoint, with its new secret", "EndpointWithSecret", _WITH_SECRET, _SECRET_EXAMPLE
+)
 ENDPOINTS = _answer(
     200,
     f"All endpoints, {MAX_ENDPOINTS + 1} at the most: `default` first, the others by their age",
+    "Endpoints",
     {
         "data": {
             "type": "array",
-            "items": {"type": "object", "required": list(_ENDPOINT), "properties": _ENDPOINT},
+            "items": _object("Endpoint", _ENDPOINT),
         }
     },
     {"data": [_EXAMPLE]},
@@ -177,6 +195,7 @@ ENDPOINTS = _answer(
 TESTED = _answer(
     202,
     "The test event is on its way; `GET /webhooks/{id}` tells of its attempts",
+    "TestSent",
     {"webhook_id": _STRING, "event_id": _STRING},
     {
         "webhook_id": "wh-61d6ece3fa5f7f786245b75450aa9846",
@@ -186,9 +205,14 @@ TESTED = _answer(
 
 
 def _body(
-    properties: Mapping[str, Any], example: Mapping[str, Any], *, required: tuple[str, ...] = ()
+    title: str,
+    properties: Mapping[str, Any],
+    example: Mapping[str, Any],
+    *,
+    required: tuple[str, ...] = (),
 ) -> dict[str, Any]:
     schema: dict[str, Any] = {
+        "title": title,
         "type": "object",
         "additionalProperties": False,
         "properties": dict(properties),
@@ -200,12 +224,14 @@ def _body(
 
 
 NEW = _body(
+    "NewEndpoint",
     {"url": _URL, **_SETTINGS, "secret": _OWN_SECRET},
     {"url": "https://merchant.example/hooks", "events": ["payment.*"]},
     required=("url",),
 )
-CHANGES = _body({"url": _URL, **_SETTINGS}, {"rate": 50, "description": None})
+CHANGES = _body("EndpointChanges", {"url": _URL, **_SETTINGS}, {"rate": 50, "description": None})
 ROTATION = _body(
+    "SecretRotation",
     {
         "overlap_seconds": {
             "type": ["integer", "null"],
@@ -218,6 +244,7 @@ ROTATION = _body(
     {"overlap_seconds": 86_400},
 )
 REASON = _body(
+    "DisableReason",
     {"reason": {**_STRING, "minLength": 1, "maxLength": MAX_REASON}},
     {"reason": "moving to another host"},
     required=("reason",),

@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.endpoint_documents import (
     CHANGES,
     CREATED,
@@ -156,7 +155,6 @@ def router(backend: Backend) -> APIRouter:
     routes = APIRouter(
         prefix="/webhooks/endpoints",
         tags=["Webhook endpoints"],
-        responses=PROBLEMS,
         dependencies=[Depends(needs(PERMISSION)), Depends(only())],
     )
 

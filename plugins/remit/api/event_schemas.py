@@ -15,6 +15,7 @@ _STRING: Mapping[str, Any] = {"type": "string"}
 _TEXTS: Mapping[str, Any] = {"type": "array", "items": _STRING}
 
 _EVENT: Mapping[str, Any] = {
+    "title": "Event",
     "type": "object",
     "required": ["type", "data"],
     "additionalProperties": False,
@@ -64,8 +65,13 @@ _TOLD: Mapping[str, Any] = {
 }
 
 
-def _answer(description: str, properties: Mapping[str, Any], example: Any) -> Responses:
-    schema = {"type": "object", "required": list(properties), "properties": dict(properties)}
+def _answer(description: str, title: str, properties: Mapping[str, Any], example: Any) -> Responses:
+    schema = {
+        "title": title,
+        "type": "object",
+        "required": list(properties),
+        "properties": dict(properties),
+    }
     content = {"application/json": {"schema": schema, "example": example}}
     return {202: {"description": description, "content": content}}
 
@@ -77,11 +83,13 @@ def _body(schema: Mapping[str, Any], example: Any) -> dict[str, Any]:
 
 PUBLISHED = _answer(
     "The event is stored, and on its way to each endpoint",
+    "Published",
     _PUBLISHED,
     {"event_id": "evt-pay_1-succeeded", "webhook_ids": _IDS, "duplicate": False},
 )
 BATCH = _answer(
     "What became of each event, in their order",
+    "PublishedBatch",
     {
         "events": {
             "type": "array",
@@ -102,6 +110,7 @@ BATCH = _answer(
 EVENT_BODY = _body(_EVENT, _EVENT_EXAMPLE)
 BATCH_BODY = _body(
     {
+        "title": "EventBatch",
         "type": "object",
         "required": ["events"],
         "additionalProperties": False,

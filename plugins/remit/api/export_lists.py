@@ -11,7 +11,6 @@ from pydantic import WithJsonSchema
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.documents import export_summary
 from remit.api.export_schemas import EXPORTS
 from remit.api.filters import After, Before, Cursor, Limit, instant_of, only
@@ -77,7 +76,7 @@ def wanted_of(statuses: list[str] | None, after: str | None, before: str | None)
 def router(backend: Backend) -> APIRouter:
     """The route."""
     api = ExportListApi(backend)
-    routes = APIRouter(tags=["Exports"], responses=PROBLEMS)
+    routes = APIRouter(tags=["Exports"])
 
     @routes.get(
         "/exports",

@@ -148,9 +148,14 @@ _MINTED: Mapping[str, Any] = {
 _MINTED_EXAMPLE = {"url": _LINK, "expires_at": "2026-11-23T13:00:00.000000Z"}
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """An object that always has all of these."""
-    return {"type": "object", "required": list(properties), "properties": dict(properties)}
+def _object(title: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """An object that always has all of these. `title` is what it is called in `components`."""
+    return {
+        "title": title,
+        "type": "object",
+        "required": list(properties),
+        "properties": dict(properties),
+    }
 
 
 def _json(description: str, schema: Mapping[str, Any], example: Any) -> dict[str, Any]:
@@ -158,18 +163,19 @@ def _json(description: str, schema: Mapping[str, Any], example: Any) -> dict[str
     return {"description": description, "content": content}
 
 
-_DOCUMENT = _object({**_SUMMARY, **_RESULT})
+_DOCUMENT = _object("Export", {**_SUMMARY, **_RESULT})
 
 ACCEPTED: Responses = {
     202: _json(
         "The export is stored, and will be made",
         _object(
+            "ExportAccepted",
             {
                 "export_id": _STRING,
                 "status": {"type": "string", "enum": ["pending"]},
                 "message": _STRING,
                 "check_url": _STRING,
-            }
+            },
         ),
         {
             "export_id": _ID,
@@ -205,7 +211,13 @@ EXPORT_AGAIN: Responses = {
 EXPORTS: Responses = {
     200: _json(
         "A page of exports, without their files",
-        _object({"data": {"type": "array", "items": _object(_SUMMARY)}, "next_cursor": _TEXT}),
+        _object(
+            "ExportPage",
+            {
+                "data": {"type": "array", "items": _object("ExportSummary", _SUMMARY)},
+                "next_cursor": _TEXT,
+            },
+        ),
         {"data": [_SUMMARY_EXAMPLE], "next_cursor": None},
     )
 }
@@ -214,10 +226,11 @@ DOWNLOAD: Responses = {
     200: _json(
         "Of an export of several files, a link to each",
         _object(
+            "Links",
             {
                 "export_id": _STRING,
-                "files": {"type": "array", "items": _object({**_FILE, **_MINTED})},
-            }
+                "files": {"type": "array", "items": _object("FileLink", {**_FILE, **_MINTED})},
+            },
         ),
         {
             "export_id": _ID,
@@ -230,9 +243,8 @@ DOWNLOAD: Responses = {
     307: {
         **_json(
             "A fresh link to the file, which ends soon",
-            _object({"name": _STRING, **_MINTED}),
+            _object("Link", {"name": _STRING, **_MINTED}),
             {"name": _NAME, **_MINTED_EXAMPLE},
         ),
-        "headers": {"Location": {"description": "The link", "schema": {"type": "string"}}},
     },
 }

@@ -94,13 +94,23 @@ def router(backend: Backend) -> APIRouter:
     routes = APIRouter(tags=["Health"])
 
     @routes.head(HEALTH, include_in_schema=False)
-    @routes.get(HEALTH, responses={200: _answer({"status": "alive"})})
+    @routes.get(
+        HEALTH,
+        name="get_health",
+        summary="Tell whether the hook is alive",
+        responses={200: _answer("Alive", {"status": "alive"})},
+    )
     async def health() -> dict[str, str]:
         """The process is there and answers. Needs no token."""
         return {"status": "alive"}
 
     @routes.head(READY, include_in_schema=False)
-    @routes.get(READY, responses={200: _answer(_EXAMPLE), 503: {"description": NOT_READY.title}})
+    @routes.get(
+        READY,
+        name="get_readiness",
+        summary="Tell whether the hook is ready",
+        responses={200: _answer("Ready", _EXAMPLE)},
+    )
     async def ready(request: Request) -> Response:
         """The store answers and the DAGs can be started, as of a few seconds ago. Needs no token.
         An export that is asked for while the DAGs fail is kept, and made later."""
@@ -114,8 +124,9 @@ def router(backend: Backend) -> APIRouter:
     return routes
 
 
-def _answer(example: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(title: str, example: Mapping[str, Any]) -> dict[str, Any]:
     schema = {
+        "title": title,
         "type": "object",
         "required": list(example),
         "properties": {

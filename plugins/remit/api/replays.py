@@ -11,7 +11,6 @@ from fastapi.responses import Response
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.fields import INSTANT, Fields
 from remit.api.filters import only
 from remit.api.idempotency import Idempotency, Operation
@@ -95,7 +94,6 @@ def router(backend: Backend) -> APIRouter:
     routes = APIRouter(
         prefix="/webhooks",
         tags=["Webhooks"],
-        responses=PROBLEMS,
         dependencies=[Depends(needs(PERMISSION)), Depends(only())],
     )
 

@@ -8,19 +8,19 @@ from fastapi import APIRouter
 
 from remit.api.backend import Backend
 from remit.api.call import CurrentCall
-from remit.api.description import PROBLEMS
+from remit.api.report_schemas import REPORT, REPORTS
 
 
 def router(backend: Backend) -> APIRouter:
     """The routes."""
-    routes = APIRouter(tags=["Reports"], responses=PROBLEMS)
+    routes = APIRouter(tags=["Reports"])
 
-    @routes.get("/reports")
+    @routes.get("/reports", summary="List reports", responses=dict(REPORTS))
     async def list_reports(call: CurrentCall) -> dict[str, Any]:
         """The reports that the token's permissions allow."""
         return await backend.run(lambda: backend.reports.list(call.caller))
 
-    @routes.get("/reports/{name}")
+    @routes.get("/reports/{name}", summary="Get a report", responses=dict(REPORT))
     async def get_report(call: CurrentCall, name: str) -> dict[str, Any]:
         """One report: its columns with their types and units, its filters, the formats."""
         return await backend.run(lambda: backend.reports.one(call.caller, name))

@@ -135,6 +135,7 @@ _VERSION: Mapping[str, Any] = {
 }
 
 _DOCUMENT: Mapping[str, Any] = {
+    "title": "Schedule",
     "type": "object",
     "properties": {
         "id": {"type": "string"},
@@ -198,7 +199,6 @@ SCHEDULE: Responses = {200: _response("The schedule", _DOCUMENT, _EXAMPLE)}
 CREATED: Responses = {
     201: {
         **_response("The new schedule", _DOCUMENT, _EXAMPLE),
-        "headers": {"Location": {"schema": {"type": "string"}, "description": "Its own path"}},
     }
 }
 
@@ -206,7 +206,9 @@ SCHEDULES: Responses = {
     200: _response(
         "A page of schedules",
         {
+            "title": "SchedulePage",
             "type": "object",
+            "required": ["data", "next_cursor"],
             "properties": {
                 "data": {"type": "array", "items": _DOCUMENT},
                 "next_cursor": {"type": ["string", "null"]},
@@ -238,6 +240,7 @@ _SETTABLE: Mapping[str, Any] = {
 
 NEW = _body(
     {
+        "title": "NewSchedule",
         "type": "object",
         "properties": _SETTABLE,
         "required": ["cadence"],
@@ -249,6 +252,7 @@ NEW = _body(
 
 CHANGES = _body(
     {
+        "title": "ScheduleChanges",
         "type": "object",
         "properties": {
             **_SETTABLE,

@@ -12,7 +12,6 @@ from fastapi.responses import Response
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.fields import Fields
 from remit.api.filters import Cursor, Limit, only
 from remit.api.idempotency import Idempotency, Operation
@@ -149,7 +148,6 @@ def router(backend: Backend) -> APIRouter:
     routes = APIRouter(
         prefix="/schedules",
         tags=["Schedules"],
-        responses=PROBLEMS,
         dependencies=[Depends(needs(PERMISSION))],
     )
 

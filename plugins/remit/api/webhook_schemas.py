@@ -23,8 +23,13 @@ _INSTANT: Mapping[str, Any] = {**_TEXT, "format": "date-time"}
 _TEXTS: Mapping[str, Any] = {"type": "array", "items": _STRING}
 
 
-def _object(properties: Mapping[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": list(properties), "properties": dict(properties)}
+def _object(title: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "title": title,
+        "type": "object",
+        "required": list(properties),
+        "properties": dict(properties),
+    }
 
 
 _WEBHOOK: Mapping[str, Any] = {
@@ -84,7 +89,7 @@ _DETAILS: Mapping[str, Any] = {
     **_WEBHOOK,
     "attempts": {
         "type": "array",
-        "items": _object(_ATTEMPT),
+        "items": _object("Attempt", _ATTEMPT),
         "maxItems": MOST_ATTEMPTS,
         "description": "Those that are kept, of before a replay too; the newest last",
     },
@@ -121,6 +126,7 @@ _REPLAY: Mapping[str, Any] = {
     "status": {**_TEXT, "description": f"One of {', '.join(JobStatus)}"},
     "reason": {**_TEXT, "description": "Why it failed"},
     "filter": _object(
+        "ReplayFilter",
         {
             "since": _INSTANT,
             "until": _INSTANT,
@@ -128,7 +134,7 @@ _REPLAY: Mapping[str, Any] = {
             "type": _TEXTS,
             "status": _TEXTS,
             "reason": _TEXTS,
-        }
+        },
     ),
     "rate": _NUMBER,
     "matched": _WHOLE,
@@ -169,34 +175,41 @@ _COUNT: Mapping[str, Any] = {
 
 
 def _answer(
-    status: int, description: str, properties: Mapping[str, Any], example: Any
+    status: int, description: str, title: str, properties: Mapping[str, Any], example: Any
 ) -> Responses:
-    content = {"application/json": {"schema": _object(properties), "example": example}}
+    content = {"application/json": {"schema": _object(title, properties), "example": example}}
     return {status: {"description": description, "content": content}}
 
 
 WEBHOOKS = _answer(
     200,
     "A page of webhooks, the newest first",
-    {"data": {"type": "array", "items": _object(_WEBHOOK)}, "next_cursor": _TEXT},
+    "WebhookPage",
+    {"data": {"type": "array", "items": _object("Webhook", _WEBHOOK)}, "next_cursor": _TEXT},
     {"data": [_WEBHOOK_EXAMPLE], "next_cursor": None},
 )
-WEBHOOK = _answer(200, "The webhook, with its attempts", _DETAILS, _DETAILS_EXAMPLE)
+WEBHOOK = _answer(
+    200, "The webhook, with its attempts", "WebhookDetails", _DETAILS, _DETAILS_EXAMPLE
+)
 REQUEUED = _answer(
     202,
     "The webhook is in the queue once more",
+    "WebhookRequeued",
     {"webhook_id": _STRING, "status": _STRING},
     {"webhook_id": "wh-61d6ece3fa5f7f786245b75450aa9846", "status": "pending"},
 )
-REPLAY = _answer(200, "How far the replay is, or what became of it", _REPLAY, _REPLAY_EXAMPLE)
+REPLAY = _answer(
+    200, "How far the replay is, or what became of it", "Replay", _REPLAY, _REPLAY_EXAMPLE
+)
 REPLAY_REQUESTED = {
     **_answer(
         200,
         "A dry run: what a replay would do",
+        "ReplayCount",
         _COUNT,
         {"matched": 12, "replayable": 11, "skipped": {"payload_gone": 1}, "complete": True},
     ),
-    **_answer(202, "The replay is queued", _REPLAY, _REPLAY_EXAMPLE),
+    **_answer(202, "The replay is queued", "Replay", _REPLAY, _REPLAY_EXAMPLE),
 }
 
 _LIST: Mapping[str, Any] = {"type": ["array", "null"], "items": _STRING}
@@ -207,6 +220,7 @@ REPLAY_BODY: dict[str, Any] = {
         "content": {
             "application/json": {
                 "schema": {
+                    "title": "ReplayRequest",
                     "type": "object",
                     "required": ["since"],
                     "additionalProperties": False,

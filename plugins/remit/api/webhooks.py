@@ -12,7 +12,6 @@ from pydantic import WithJsonSchema
 from remit.api.answers import Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
-from remit.api.description import PROBLEMS
 from remit.api.fields import Fields
 from remit.api.filters import After, Before, Cursor, Limit, instant_of, only
 from remit.api.idempotency import Idempotency, Operation
@@ -95,12 +94,12 @@ def router(backend: Backend) -> APIRouter:
     routes = APIRouter(
         prefix="/webhooks",
         tags=["Webhooks"],
-        responses=PROBLEMS,
         dependencies=[Depends(needs(PERMISSION))],
     )
 
     @routes.get(
         "",
+        name="list_webhooks",
         summary="List webhooks",
         responses=WEBHOOKS,
         dependencies=[
