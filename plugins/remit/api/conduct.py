@@ -68,7 +68,7 @@ class Conduct:
 
     async def _serve(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, answer.reading(receive), answer.send)
         except Exception:
             log.exception("%s %r failed", scope["method"], scope["path"])
             if answer.status is not None:
@@ -83,7 +83,19 @@ class _Answer:
         self._send = send
         self._scope = scope
         self._headers = headers
+        self._is_read = False
         self.status: int | None = None
+
+    def reading(self, receive: Receive) -> Receive:
+        """The same `receive`, of which it is noted when the whole body has come."""
+
+        async def receive_on() -> Message:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                self._is_read = True
+            return message
+
+        return receive_on
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -92,10 +104,20 @@ class _Answer:
             names = {name.lower() for name, _ in own}
             own += [header for header in self._headers if header[0] not in names]
             own.append((b"x-request-id", self._scope[REQUEST_ID].encode()))
+            if not self._is_read and _has_body(self._scope):
+                # What is left of the body is not worth waiting for, and is no next request.
+                own.append((b"connection", b"close"))
             found: Mapping[str, str] = self._scope[ANSWER_HEADERS]
             own += [(name.lower().encode(), value.encode()) for name, value in found.items()]
             message = {**message, "headers": own}
         await self._send(message)
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )
 
 
 def _note(scope: Scope, status: int | None, seconds: float) -> None:

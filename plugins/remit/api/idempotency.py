@@ -23,6 +23,7 @@ from remit.api.call import Call, route_path
 from remit.api.idempotency_records import (
     Asked,
     Busy,
+    Done,
     FewerPermissions,
     Held,
     IdempotencyRecords,
@@ -49,17 +50,19 @@ HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 """`true` in an answer that was given before."""
 
-PATIENCE = timedelta(seconds=5)
-"""How long a duplicate waits for the first request's answer."""
+PATIENCE = timedelta(seconds=20)
+"""How long a duplicate waits for the first request's answer: a process that has just started, on a
+busy machine, loads its reports first. A third of the lease, and less than callers wait."""
 
 NOTHING_DONE = (Refusal, QueueFull, TooManyExports)
 """Errors that say that nothing was done: the key is free again. After any other the operation may
 have been done in part, and the next request with the key goes on with it."""
 
 _KEY = re.compile(r"[ -~]{1,255}")
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 0.5  # seconds
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds
 
 Do = Callable[[Operation], Answer]
+Begin = Callable[[IdempotencyRecords, Asked], Held | Busy | Done]
 
 
 class Idempotency:
@@ -98,24 +101,25 @@ class Idempotency:
         fingerprint = fingerprint_of(request, values)
         asked = Asked(call.merchant_id, key, fingerprint, call.caller.permissions)
         give_up_at = current_time() + self._patience.total_seconds()
-        pause = _FIRST_PAUSE
+        pause, begin = _FIRST_PAUSE, IdempotencyRecords.begin
         while True:
-            answered = await self._backend.run(self._attempt, asked, do, secret)
+            answered = await self._backend.run(self._attempt, begin, asked, do, secret)
             if isinstance(answered, Answer):
                 return answered.response()
             if current_time() >= give_up_at:
                 raise KeyInUse(answered.until - self._backend.services.clock())
             await sleep(pause)  # no thread is held meanwhile
             pause = min(2 * pause, _LONGEST_PAUSE)
+            begin = IdempotencyRecords.look
 
     def _do_new(self, do: Do) -> Answer:
         return do(Operation.new(self._backend.services.clock()))
 
-    def _attempt(self, asked: Asked, do: Do, secret: bool) -> Answer | Busy:
+    def _attempt(self, begin: Begin, asked: Asked, do: Do, secret: bool) -> Answer | Busy:
         """Do the operation, unless it was done or somebody does it."""
         records = IdempotencyRecords(self._backend.services)
         try:
-            found = records.begin(asked)
+            found = begin(records, asked)
         except OtherRequest:
             raise KeyReused(
                 f"this {HEADER} belongs to another request: another method, path or other values"

@@ -120,11 +120,16 @@ class IdempotencyRecords:
         try:
             self._table.create(self._begun(asked, held, now))
         except AlreadyExists:
-            return self.resume(asked, held)
+            return self._resume(asked, held)
         return held
 
-    def resume(self, asked: Asked, held: Held) -> Held | Busy | Done:
-        """As `begin`, for a key that has a record. `held` is used if it has none any more."""
+    def look(self, asked: Asked) -> Held | Busy | Done:
+        """As `begin`, of a key that has a record as likely as not: it is read first, and nothing is
+        written while somebody else does the operation."""
+        return self._resume(asked, Held(Operation.new(self._services.clock()), self._holder()))
+
+    def _resume(self, asked: Asked, held: Held) -> Held | Busy | Done:
+        """`held` is used if the key has no record, or none that is in force."""
         for _ in range(_TRIES):
             now = self._services.clock()
             record = self._table.get(asked.id)

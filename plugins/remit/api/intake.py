@@ -57,10 +57,7 @@ class Intake:
             _check_target(scope)
             body = await self._body(scope, receive)
         except RemitError as error:
-            answer = problem(error)
-            # What is left of the body is not worth reading, and is no next request.
-            answer.headers["Connection"] = "close"
-            await answer(scope, receive, send)
+            await problem(error)(scope, receive, send)
             return
         if body is not None:
             await self._app(scope, _replay(body, receive), send)

@@ -393,3 +393,24 @@ def test_a_beginning_whose_answer_was_lost_is_ones_own(services: Services) -> No
     begun = records.begin(asked)
     assert records.begin(asked) == begun, "botocore sent it again"
     assert isinstance(IdempotencyRecords(services).begin(asked), Busy)
+
+
+async def test_an_export_asked_for_a_hundred_times_at_once_is_one_job_and_one_run(
+    services: Services, runs: NotedRuns, clock: ManualClock
+) -> None:
+    app = create_app(lambda: services, runs, Verifier(TOKENS, clock))
+    header = {**bearer(token(clock)), **KEY}
+    body = {"start_date": "2026-01-01", "end_date": "2026-01-31"}
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://hook") as client:
+        answers = await asyncio.gather(
+            *(client.post("/payments/export", headers=header, json=body) for _ in range(100))
+        )
+
+    assert {(answer.status_code, answer.content) for answer in answers} == {
+        (202, answers[0].content)
+    }
+    jobs = services.tables.export_jobs.scan("attribute_exists(#id)", {}, attributes=["id"])
+    assert [job["id"] for job in jobs] == [answers[0].json()["export_id"]]
+    assert len(runs.started) == 1

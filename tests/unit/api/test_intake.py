@@ -63,7 +63,6 @@ async def test_a_body_as_large_as_may_be_is_taken_and_a_larger_one_refused(path:
     taken = await call(Intake(app), path, headers=JSON, body=b"x" * limit)
     refused = await call(Intake(app), path, headers=JSON, body=b"x" * (limit + 1))
     assert (taken.status, refused.status, app.calls) == (200, 413, 1)
-    assert refused.headers["connection"] == "close"
     assert str(limit) in refused.document["detail"]
 
 
@@ -106,7 +105,6 @@ async def test_a_body_that_does_not_come_is_408() -> None:
     app = Echo()
     answer = await call(Intake(app, seconds=0.01), headers=JSON, receive=receive)
     assert (answer.status, app.calls) == (408, 0)
-    assert answer.headers["connection"] == "close"
     assert answer.document["type"].endswith("request-timeout")
 
 
