@@ -15,15 +15,16 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from benchmarks.api.load import Request
 from benchmarks.api.measuring import Measured, measure
 from benchmarks.api.stage import EXPORT, MERCHANT, Served, stage, store
 from benchmarks.documents import RESULTS, machine, write_document
 from benchmarks.figures import Figure, report
-from benchmarks.processes import CORES, pin, serving
+from benchmarks.processes import pin, serving
 from benchmarks.webhooks.outcome import at_least
 from benchmarks.webhooks.store import Store
 from demo.processes import adopt_orphans
@@ -50,6 +51,10 @@ class Plan:
     seconds: float = 5.0
     connections: int = 32
 
+    def paced(self, request: Request) -> Request:
+        """A request, as often and by as many as this says."""
+        return replace(request, connections=self.connections, seconds=self.seconds)
+
 
 QUICK = Plan(rounds=1, seconds=1.0)
 
@@ -72,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def measured(plan: Plan, *, keep: bool) -> dict[str, Figure]:
     """The figures; with `keep`, the results are written to their file, too."""
-    print(f"on cores {pin()} of {CORES}")
+    print(f"on cores {pin()}")
     with store() as tables:
         runs = {**on_stack(plan, tables), **alone(plan, tables)}
     figures = figures_of(runs)
@@ -90,24 +95,23 @@ def measured(plan: Plan, *, keep: bool) -> dict[str, Figure]:
 def on_stack(plan: Plan, tables: Store) -> Runs:
     """What Airflow's API server answers, in turns."""
     with stage(tables) as served:
-        requests = requests_to(served, plan)
-        return in_turns(plan, {n: lambda r=r: measure(r, served.processes) for n, r in requests})
+        subjects = {
+            name: partial(measure, plan.paced(request), served.processes)
+            for name, request in requests_to(served).items()
+        }
+        return in_turns(plan, subjects)
 
 
-def requests_to(served: Served, plan: Plan) -> list[tuple[str, Request]]:
+def requests_to(served: Served) -> dict[str, Request]:
     """The requests by name. An event has no id of its own, so that each is another."""
-    json_type = {**served.bearer, "Content-Type": "application/json"}
-    common = {"connections": plan.connections, "seconds": plan.seconds}
-    hook, events = served.hook_url, {"events": [event()] * BATCH_EVENTS}
-    return [
-        (VERSION, Request("GET", f"{served.airflow_url}/api/v2/version", 200, **common)),
-        (STATUS, Request("GET", f"{hook}/exports/{EXPORT}", 200, served.bearer, **common)),
-        (EVENT, Request("POST", f"{hook}/events", 202, json_type, json.dumps(event()), **common)),
-        (
-            BATCH,
-            Request("POST", f"{hook}/events/batch", 202, json_type, json.dumps(events), **common),
-        ),
-    ]
+    hook, headers = served.hook_url, {**served.bearer, "Content-Type": "application/json"}
+    one, batch = json.dumps(event()), json.dumps({"events": [event()] * BATCH_EVENTS})
+    return {
+        VERSION: Request("GET", f"{served.airflow_url}/api/v2/version", 200),
+        STATUS: Request("GET", f"{hook}/exports/{EXPORT}", 200, served.bearer),
+        EVENT: Request("POST", f"{hook}/events", 202, headers, one),
+        BATCH: Request("POST", f"{hook}/events/batch", 202, headers, batch),
+    }
 
 
 def event() -> dict[str, object]:
@@ -119,9 +123,8 @@ def event() -> dict[str, object]:
 def alone(plan: Plan, tables: Store) -> Runs:
     """The app without Airflow around it, with and without its token check, in turns."""
     tokens = {"secret": "s" * 48, "issuer": "bench", "audience": "payment-api"}
-    token = mint(
-        TokenSettings(**tokens), MERCHANT, permissions=("payments",), now=datetime.now(UTC)
-    )
+    settings = TokenSettings(tokens["secret"], tokens["issuer"], tokens["audience"])
+    token = mint(settings, MERCHANT, permissions=("payments",), now=datetime.now(UTC))
     with ExitStack() as opened:
 
         def subject(*, unchecked: bool) -> Callable[[], Measured]:
@@ -137,10 +140,8 @@ def alone(plan: Plan, tables: Store) -> Runs:
                 f"{ready['url']}/exports/{EXPORT}",
                 200,
                 {"Authorization": f"Bearer {token}"},
-                connections=plan.connections,
-                seconds=plan.seconds,
             )
-            return lambda: measure(request, [ready["pid"]])
+            return partial(measure, plan.paced(request), [ready["pid"]])
 
         return in_turns(
             plan, {CHECKED: subject(unchecked=False), UNCHECKED: subject(unchecked=True)}
