@@ -20,8 +20,16 @@ from demo.processes import ProcessRecord
 from remit.auth import TokenSettings, mint
 from remit.aws.session import Aws
 
-PERMISSIONS = ("payments", "refunds", "webhooks")
-"""What the tokens of the local stack permit."""
+PERMISSIONS = (
+    "payments",
+    "refunds",
+    "settlements",
+    "webhooks",
+    "events",
+    "schedules",
+    "audit",
+)
+"""What the tokens of the local stack permit: all that docs/api.md shows."""
 
 _FILE = "stack.json"
 # (name in a file, environment variable, default, conversion): no file and no variable is read.
