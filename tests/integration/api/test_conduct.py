@@ -27,7 +27,7 @@ def app(services: Services, runs: NotedRuns, clock: ManualClock) -> FastAPI:
     """The app, with routes that go wrong."""
     app = create_app(lambda: services, runs, Verifier(TOKENS, clock))
 
-    @app.get("/bug")
+    @app.get("/bug", include_in_schema=False)
     async def bug() -> None:
         raise RuntimeError("the secret of the bug")
 
