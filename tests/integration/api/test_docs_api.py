@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
+from demo.info import PERMISSIONS
 from demo.loopback import loopback
 from remit.api.app import create_app
 from remit.api.event_bodies import MOST_EVENTS
@@ -47,8 +48,6 @@ from tests.support.webhooks import Receiver
 from tests.unit.project.documents import Document, names
 
 DOCUMENT = Document("docs/api.md")
-
-PERMISSIONS = ("payments", "refunds", "webhooks", "events", "schedules", "audit")
 
 UNSHOWN = {"GET /openapi.json", "GET /docs"}
 """Operations without an example: what they answer is long, and for programs or browsers."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from demo.environment import Secrets, stack_environment
-from demo.info import StackInfo
+from demo.info import PERMISSIONS, StackInfo
 from demo.ports import Ports
 from demo.processes import ProcessRecord
 from remit.auth import TokenSettings, Verifier
@@ -55,7 +55,7 @@ def test_a_token_is_one_that_the_hook_accepts(info: StackInfo) -> None:
     verifier = Verifier(TokenSettings.from_environment(info.environment))
     caller = verifier.verify(info.token("merchant-001"))
     assert caller.merchant_id == "merchant-001"
-    assert caller.permissions == {"payments", "refunds", "webhooks"}
+    assert caller.permissions == set(PERMISSIONS)
 
 
 def test_aws_clients_ignore_the_callers_profile(
