@@ -26,6 +26,26 @@ def test_relative_links_lead_to_files(document: Path) -> None:
 
 
 @by_document
+def test_links_into_documents_lead_to_headings(document: Path) -> None:
+    targets = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", document.read_text(encoding="utf-8"))
+    wrong = [
+        f"{name}#{anchor}"
+        for name, anchor in targets
+        if anchor not in anchors(document.parent / name if name else document)
+    ]
+    assert wrong == []
+
+
+def anchors(document: Path) -> set[str]:
+    """What a link may name in it, as GitHub makes it of the headings."""
+    text = re.sub(
+        r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@by_document
 def test_every_make_target_that_is_named_is_there(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     named = re.findall(r"(?:`make |\(make -s |^make (?=[a-z-]+$))([a-z-]+)", text, re.MULTILINE)
