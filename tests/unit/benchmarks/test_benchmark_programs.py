@@ -11,7 +11,7 @@ import pytest
 from demo import REPOSITORY
 
 
-@pytest.mark.parametrize("name", ["benchmarks.export", "benchmarks.webhooks"])
+@pytest.mark.parametrize("name", ["benchmarks.api", "benchmarks.export", "benchmarks.webhooks"])
 def test_a_program_finds_all_that_it_imports(name: str) -> None:
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
