@@ -81,7 +81,7 @@ _EXAMPLE = {
     "request_id": "7f1d2c9a",
     "details": {
         "files": ["payments_2026-01-01_2026-01-31.csv"],
-        "expiresAt": "2026-11-23T13:00:00.000000Z",
+        "expires_at": "2026-11-23T13:00:00.000000Z",
     },
 }
 

@@ -46,7 +46,9 @@ class Backend:
         """Settings, time and AWS. For the threads of `run`: to connect may take a while."""
         with self._connecting:
             if self._services is None:
-                self._services = self._connect()
+                services = self._connect()
+                _ = services.tables  # their client takes a while to make: for this thread, too
+                self._services = services
             return self._services
 
     async def connected(self) -> Services:

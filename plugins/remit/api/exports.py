@@ -17,6 +17,7 @@ from remit.api.catalog import ReportCatalog
 from remit.api.description import export_fields
 from remit.api.documents import export_document
 from remit.api.export_schemas import ACCEPTED, EXPORT, EXPORT_AGAIN
+from remit.api.filters import only
 from remit.api.idempotency import Idempotency, Operation
 from remit.api.parameters import parameters
 from remit.auth import Caller
@@ -241,7 +242,12 @@ def router(backend: Backend) -> APIRouter:
 
         return await idempotency.once(request, call, values, do)
 
-    @routes.get("/exports/{export}", summary="Follow an export", responses=dict(EXPORT))
+    @routes.get(
+        "/exports/{export}",
+        summary="Follow an export",
+        responses=dict(EXPORT),
+        dependencies=[Depends(only())],
+    )
     async def get_export(call: CurrentCall, export: str, root: Root) -> Response:
         """How far an export is, and where its files are once it is completed: paths that lead to
         links, which end soon, at each request to a new one."""

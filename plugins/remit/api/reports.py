@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 
 from remit.api.backend import Backend
 from remit.api.call import CurrentCall
+from remit.api.filters import only
 from remit.api.report_schemas import REPORT, REPORTS
 
 
 def router(backend: Backend) -> APIRouter:
     """The routes."""
-    routes = APIRouter(tags=["Reports"])
+    routes = APIRouter(tags=["Reports"], dependencies=[Depends(only())])
 
     @routes.get("/reports", summary="List reports", responses=dict(REPORTS))
     async def list_reports(call: CurrentCall) -> dict[str, Any]:

@@ -55,5 +55,5 @@ def linked(
     Raises:
         StoreUnavailable: it is not known to be written: give them to nobody.
     """
-    details = {"files": list(files), "expiresAt": format_instant(expires_at)}
+    details = {"files": list(files), "expires_at": format_instant(expires_at)}
     AuditLog(services).write(merchant_id, LINKED, actor=actor, target=export_id, details=details)

@@ -233,7 +233,7 @@ def test_every_link_is_in_the_audit_log_before_it_is_given_away(
     listed, single = entries_of(services, "merchant-1")
     assert single.action == listed.action == "exports.link.minted"
     assert single.target == "export-1"
-    assert single.details == {"files": ["part-2.csv"], "expiresAt": one.json()["expires_at"]}
+    assert single.details == {"files": ["part-2.csv"], "expires_at": one.json()["expires_at"]}
     assert listed.details["files"] == ["part-1.csv", "part-2.csv"]
     assert (single.actor.name, single.actor.token_id) == ("ann@books.example", "token-1")
 
