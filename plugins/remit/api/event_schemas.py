@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from remit.api.event_bodies import MOST_EVENTS
+from remit.webhooks.endpoint import EVENT_TYPE
 from remit.webhooks.event import EVENT_ID, MAX_TYPE_LENGTH, PAYLOAD_LIMIT
 
 Responses = dict[int | str, dict[str, Any]]
@@ -29,6 +30,7 @@ _EVENT: Mapping[str, Any] = {
         "type": {
             **_STRING,
             "maxLength": MAX_TYPE_LENGTH,
+            "pattern": f"^{EVENT_TYPE.pattern}$",
             "description": "Dotted lower-case words",
         },
         "data": {

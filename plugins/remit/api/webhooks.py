@@ -21,6 +21,8 @@ from remit.api.permissions import needs
 from remit.api.webhook_documents import webhook_details, webhook_document
 from remit.api.webhook_schemas import REQUEUED, WEBHOOK, WEBHOOKS
 from remit.clock import format_instant
+from remit.webhooks.endpoint import ENDPOINT_ID, EVENT_PATTERN
+from remit.webhooks.event import MAX_TYPE_LENGTH
 from remit.webhooks.listing import STATUSES, WebhookFilter, find_webhook, list_webhooks
 from remit.webhooks.policy import Status
 from remit.webhooks.replay import replay_one
@@ -28,14 +30,26 @@ from remit.webhooks.replay import replay_one
 PERMISSION = "webhooks"
 
 Body = Annotated[dict[str, Any], Depends(json_object)]
-EndpointId = Annotated[str | None, Query(description="Only those of this endpoint")]
+EndpointId = Annotated[
+    str | None,
+    WithJsonSchema({"type": "string", "pattern": f"^{ENDPOINT_ID.pattern}$"}),
+    Query(description="Only those of this endpoint"),
+]
 WebhookStatus = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "enum": list(STATUSES)}),
     Query(description="Only those of this status"),
 ]
 Pattern = Annotated[
-    str | None, Query(description="Only those of this type, or of types that begin so: `payment.*`")
+    str | None,
+    WithJsonSchema(
+        {
+            "type": "string",
+            "maxLength": MAX_TYPE_LENGTH,
+            "pattern": f"^({EVENT_PATTERN.pattern})$",
+        }
+    ),
+    Query(description="Only those of this type, or of types that begin so: `payment.*`"),
 ]
 
 
