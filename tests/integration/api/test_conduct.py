@@ -127,7 +127,7 @@ def test_each_request_is_one_line_of_the_access_log(
 
     first, second, third, fourth = lines(caplog)
     assert re.search(
-        r"method=GET path='/(remit/)?exports/none' status=404 ms=\d+\.\d "
+        r"method=GET path='/(remit/)?exports/none' status=422 ms=\d+\.\d "
         r"merchant='merchant-1' token_id='token-1'$",
         first,
     )
