@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -56,6 +57,18 @@ def route_path(scope: Scope) -> str:
     path: str = scope["path"]
     mounted_at: str = scope.get("root_path", "")
     return path.removeprefix(mounted_at) if path.startswith(f"{mounted_at}/") else path
+
+
+_SHOWN_CHARACTERS = 200
+_SECRET = re.compile(r"(?<![A-Za-z0-9])(?:ey[\w-]{8,}|whsec_)[^\s/]*")
+"""What begins as the JSON of a token does in base64, or as a secret of an endpoint."""
+
+
+def shown_path(path: str) -> str:
+    """A path as logs and the audit log may have it: of bounded length, and without what a caller
+    has put into the wrong place. It is cut first: the rest of a token that is cut has no form."""
+    shown = path[:_SHOWN_CHARACTERS]
+    return _SECRET.sub("[hidden]", shown) + ("…" if len(path) > _SHOWN_CHARACTERS else "")
 
 
 CurrentCall = Annotated[Call, Depends(call_of)]

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from remit.api import request_id
-from remit.api.call import ANSWER_HEADERS, CALLER, REQUEST_ID
+from remit.api.call import ANSWER_HEADERS, CALLER, REQUEST_ID, shown_path
 from remit.api.problems import internal_error
 
 access = logging.getLogger("remit.api.access")
@@ -70,7 +70,7 @@ class Conduct:
         try:
             await self._app(scope, answer.reading(receive), answer.send)
         except Exception:
-            log.exception("%s %r failed", scope["method"], scope["path"])
+            log.exception("%s %r failed", scope["method"], shown_path(scope["path"]))
             if answer.status is not None:
                 raise  # half an answer is out: the server cuts the connection
             await internal_error()(scope, receive, answer.send)
@@ -127,7 +127,7 @@ def _note(scope: Scope, status: int | None, seconds: float) -> None:
     access.info(
         "method=%s path=%r status=%s ms=%.1f merchant=%r token_id=%r",
         scope["method"],
-        scope["path"],
+        shown_path(scope["path"]),
         status or "-",
         seconds * 1000,
         caller and caller.merchant_id,

@@ -11,6 +11,7 @@ from remit.api.refusals import (
     BodyTooSlow,
     KeyInUse,
     KeyReused,
+    Overloaded,
     PayloadTooLarge,
     RateLimited,
     UnsupportedMediaType,
@@ -100,14 +101,14 @@ CONTRACTS: Mapping[str, Contract] = MappingProxyType(
 )
 """By the operation's id."""
 
-_GUARDED: _Errors = (NotAuthenticated, RateLimited, Transient, ConfigurationError)
+_GUARDED: _Errors = (NotAuthenticated, RateLimited, Overloaded, Transient, ConfigurationError)
 _WITH_BODY: _Errors = (BodyTooSlow, PayloadTooLarge, UnsupportedMediaType)
 _KEYED: _Errors = (KeyInUse, KeyReused, NotPermitted)
 
 
 def is_keyed(method: str) -> bool:
     """Whether operations of the method take an `Idempotency-Key`."""
-    return method == "POST"
+    return method in {"POST", "PATCH", "DELETE"}
 
 
 def takes_body(method: str) -> bool:

@@ -11,7 +11,7 @@ import logging
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from remit.api.call import CALLER, route_path
+from remit.api.call import CALLER, route_path, shown_path
 from remit.api.problems import problem
 from remit.auth import Caller, Verifier
 from remit.errors import ConfigurationError, NotAuthenticated, RemitError
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 PUBLIC = frozenset({"/health", "/health/ready", "/openapi.json", "/docs"})
 """Paths that anybody may read. What they answer is the same for everyone, and no merchant's."""
+
+REFUSED = 1008
+"""Why a WebSocket is closed (RFC 6455, 7.4.1: policy violation): no route of the hook has one."""
 
 READING = frozenset({"GET", "HEAD"})
 
@@ -36,6 +39,9 @@ class Guard:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": REFUSED})
+            return
         if scope["type"] != "http":
             return  # no route of the hook speaks anything else
         if scope["method"] in READING and route_path(scope) in PUBLIC:
@@ -45,7 +51,8 @@ class Guard:
             scope[CALLER] = self._identify(Headers(scope=scope))
         except RemitError as error:
             # The path is the caller's: quoted, so that it cannot forge a line of the log.
-            log.warning("refused %s %r: %s", scope["method"], scope["path"], error)
+            path = shown_path(scope["path"])
+            log.warning("refused %s %r: %s", scope["method"], path, error)
             await problem(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)

@@ -1,21 +1,25 @@
 """What may come in: paths, query strings and bodies, checked before any route or parser sees them.
 
 A body is read here, whole: up to the limit of its route, within a time, and only if it is said to
-be JSON. So no route waits for a slow caller, and none holds more than its limit.
+be JSON. So no route waits for a slow caller, and none holds more than its limit. The large ones are
+for whoever has the permission of their routes, and there is room for so many at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from anyio import fail_after
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from remit.api.call import route_path
+from remit.api.call import CALLER, route_path
+from remit.api.permissions import require
 from remit.api.problems import problem
-from remit.api.refusals import BodyTooSlow, PayloadTooLarge, UnsupportedMediaType
+from remit.api.refusals import BodyTooSlow, Overloaded, PayloadTooLarge, UnsupportedMediaType
 from remit.errors import FieldError, InvalidRequest, NotFound, RemitError
 from remit.webhooks.event import PAYLOAD_LIMIT
 
@@ -28,6 +32,13 @@ BODY_BYTES: Mapping[str, int] = MappingProxyType(
     }
 )
 """Path of a route to the largest body that it takes; all others take the default."""
+
+PERMISSION_OF_LARGE = "events"
+"""What a token needs for those paths. Their routes ask for it as well, but with a body in hand."""
+
+ROOM = 64 * 1024 * 1024
+"""Bytes that the bodies of one process hold at a time beyond the default of each: sixteen of the
+largest. Whoever needs no more than the default finds room however many of the others there are."""
 
 BODY_SECONDS = 20.0
 """For the whole of a body to come: at 2 Mbit/s the largest one does."""
@@ -44,28 +55,30 @@ that are not UTF-8."""
 class Intake:
     """ASGI middleware, the innermost."""
 
-    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS) -> None:
+    def __init__(self, app: ASGIApp, seconds: float = BODY_SECONDS, room: int = ROOM) -> None:
         self._app = app
         self._seconds = seconds
+        self._room = _Room(room)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        try:
-            _check_target(scope)
-            body = await self._body(scope, receive)
-        except RemitError as error:
-            await problem(error)(scope, receive, send)
-            return
-        if body is not None:
-            await self._app(scope, _replay(body, receive), send)
+        with self._room.part() as part:  # the body is held until it is answered
+            try:
+                _check_target(scope)
+                body = await self._body(scope, receive, part)
+            except RemitError as error:
+                await problem(error)(scope, receive, send)
+                return
+            if body is not None:
+                await self._app(scope, _replay(body, receive), send)
 
-    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+    async def _body(self, scope: Scope, receive: Receive, part: _Part) -> bytes | None:
         """All of the body; None: the caller has gone away."""
         headers = Headers(scope=scope)
-        limit = BODY_BYTES.get(route_path(scope), DEFAULT_BODY_BYTES)
+        limit = _limit(scope)
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length[:20]) > limit:
             raise PayloadTooLarge(limit)
@@ -73,7 +86,7 @@ class Intake:
             _check_media_type(headers)
         try:
             with fail_after(self._seconds):
-                body = await _read(receive, limit)
+                body = await _read(receive, limit, part)
         except TimeoutError:
             raise BodyTooSlow(self._seconds) from None
         if body:
@@ -81,7 +94,57 @@ class Intake:
         return body
 
 
-async def _read(receive: Receive, limit: int) -> bytes | None:
+class _Room:
+    """What all bodies of a process may hold together. For one event loop."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    @contextmanager
+    def part(self) -> Iterator[_Part]:
+        """What one body takes of it, until the block ends."""
+        part = _Part(self)
+        try:
+            yield part
+        finally:
+            self.left += part.taken
+
+
+@dataclass
+class _Part:
+    """A body's own."""
+
+    room: _Room
+    taken: int = 0
+
+    def hold(self, size: int) -> None:
+        """The body has come to so many bytes.
+
+        Raises:
+            Overloaded: there is no room for them.
+        """
+        more = size - DEFAULT_BODY_BYTES - self.taken
+        if more <= 0:
+            return
+        if more > self.room.left:
+            raise Overloaded("no room is left for large bodies")
+        self.room.left -= more
+        self.taken += more
+
+
+def _limit(scope: Scope) -> int:
+    """The largest body that the caller may send there.
+
+    Raises:
+        NotPermitted: nothing is taken there from a token like theirs.
+    """
+    if (large := BODY_BYTES.get(route_path(scope))) is None:
+        return DEFAULT_BODY_BYTES
+    require(scope[CALLER], PERMISSION_OF_LARGE)
+    return large
+
+
+async def _read(receive: Receive, limit: int, part: _Part) -> bytes | None:
     body = bytearray()
     while True:
         message = await receive()
@@ -90,6 +153,7 @@ async def _read(receive: Receive, limit: int) -> bytes | None:
         body += message.get("body", b"")
         if len(body) > limit:
             raise PayloadTooLarge(limit)
+        part.hold(len(body))
         if not message.get("more_body", False):
             return bytes(body)
 

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from remit.api.call import CurrentCall
+from remit.auth import Caller
 from remit.errors import NotPermitted
+
+
+def require(caller: Caller, permission: str) -> None:
+    """Raises:
+    NotPermitted: the token lacks the permission.
+    """
+    if not caller.may(permission):
+        raise NotPermitted(f"the token lacks the permission {permission!r}")
 
 
 def needs(permission: str) -> Callable[[CurrentCall], Any]:
@@ -14,7 +23,6 @@ def needs(permission: str) -> Callable[[CurrentCall], Any]:
     whoever may not call a route is not told what was wrong with the request."""
 
     async def check(call: CurrentCall) -> None:
-        if not call.caller.may(permission):
-            raise NotPermitted(f"the token lacks the permission {permission!r}")
+        require(call.caller, permission)
 
     return check

@@ -18,10 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from remit.api import request_id
+from remit.api.call import shown_path
 from remit.api.refusals import (
     BodyTooSlow,
     KeyInUse,
     KeyReused,
+    Overloaded,
     PayloadTooLarge,
     RateLimited,
     UnsupportedMediaType,
@@ -90,6 +92,12 @@ KINDS: Mapping[type[RemitError], Kind] = MappingProxyType(
         RateLimited: Kind("rate-limited", 429, "Too many requests"),
         TooManyExports: Kind("too-many-exports", 429, "Too many exports are under way"),
         QueueFull: Kind("queue-full", 429, "Too many webhooks wait for delivery"),
+        Overloaded: Kind(
+            "overloaded",
+            503,
+            "Too much is under way",
+            "So much is under way that no more is taken: nothing was done. Send it again later.",
+        ),
         Transient: Kind(
             "unavailable",
             503,
@@ -191,7 +199,7 @@ async def _on_remit_error(request: Request, error: RemitError) -> Response:
         raise error
     answer = problem(error)
     if answer.status_code >= 500:
-        log.error("%s %r: %s", request.method, request.url.path, error)
+        log.error("%s %r: %s", request.method, shown_path(request.url.path), error)
     return answer
 
 

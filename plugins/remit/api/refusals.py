@@ -9,7 +9,8 @@ RemitError
 │   └── Conflict
 │       └── KeyInUse            the key's first request is still under way
 └── Transient
-    └── RateLimited             the merchant has used up the requests of this moment
+    ├── RateLimited             the merchant has used up the requests of this moment
+    └── Overloaded              so much is under way that this process takes no more
 """
 
 from __future__ import annotations
@@ -53,6 +54,10 @@ class KeyInUse(Conflict):
             "send it again to get its answer"
         )
         self.retry_after = retry_after
+
+
+class Overloaded(Transient):
+    """This process has as much under way as it takes on. Nothing was done."""
 
 
 class RateLimited(Transient):

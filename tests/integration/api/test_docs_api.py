@@ -16,9 +16,9 @@ import requests
 from demo.info import PERMISSIONS
 from demo.loopback import loopback
 from remit.api.app import create_app
-from remit.api.event_bodies import MOST_EVENTS
+from remit.api.event_bodies import MOST_EVENTS, MOST_PARTS, RESERVED
 from remit.api.idempotency import PATIENCE
-from remit.api.intake import BODY_BYTES, BODY_SECONDS, DEFAULT_BODY_BYTES
+from remit.api.intake import BODY_BYTES, BODY_SECONDS, DEFAULT_BODY_BYTES, ROOM
 from remit.api.pages import DEFAULT_LIMIT, MAX_LIMIT
 from remit.api.problems import EVERY_KIND, PREFIX
 from remit.auth import Verifier
@@ -243,12 +243,22 @@ def test_the_limits_are_those_of_the_code() -> None:
         "endpoints": f"{MAX_ENDPOINTS}, and `default`",
         "JSON text of one event": f"{PAYLOAD_LIMIT // kib} KiB",
         "events of a batch": f"{MOST_EVENTS}",
+        "commas, `[` and `{` of a body with events, those in texts among them": f"{MOST_PARTS:,}",
         "`limit` of a page": f"{MAX_LIMIT}",
         "body of `POST /events`": f"{BODY_BYTES['/events'] // kib} KiB",
         "body of `POST /events/batch`": f"{BODY_BYTES['/events/batch'] // kib**2} MiB",
+        f"bodies over {DEFAULT_BODY_BYTES // kib} KiB under way at a time, in one process": (
+            f"{ROOM // kib**2} MiB"
+        ),
         "any other body": f"{DEFAULT_BODY_BYTES // kib} KiB",
         "time for a body to come": f"{BODY_SECONDS:g} s",
     }
+
+
+def test_what_begins_as_remits_own_events_do_is_said() -> None:
+    ids, types = (f"`{'` or `'.join(RESERVED[name])}`" for name in ("id", "type"))
+    text = " ".join(DOCUMENT.text.split())
+    assert f"Ids that begin with {ids}, and types that begin with {types}, are of Remit's" in text
 
 
 def test_the_fields_of_schedules_are_theirs() -> None:

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import anyio
 import pytest
-from starlette.types import Message
+from starlette.types import Message, Scope
 
+from remit.api.call import CALLER
 from remit.api.intake import BODY_BYTES, DEFAULT_BODY_BYTES, MAX_PATH, Intake
+from remit.auth import Caller
 from tests.support.asgi import Echo, call, chunks
 
 JSON = {"Content-Type": "application/json"}
+PUBLISHER = {CALLER: Caller("merchant-1", frozenset({"events"}))}
+OTHER = {CALLER: Caller("merchant-1", frozenset({"payments"}))}
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
@@ -60,8 +64,9 @@ async def test_two_content_types_are_none() -> None:
 async def test_a_body_as_large_as_may_be_is_taken_and_a_larger_one_refused(path: str) -> None:
     limit = BODY_BYTES.get(path, DEFAULT_BODY_BYTES)
     app = Echo()
-    taken = await call(Intake(app), path, headers=JSON, body=b"x" * limit)
-    refused = await call(Intake(app), path, headers=JSON, body=b"x" * (limit + 1))
+    taken = await call(Intake(app), path, headers=JSON, body=b"x" * limit, **PUBLISHER)
+    body = b"x" * (limit + 1)
+    refused = await call(Intake(app), path, headers=JSON, body=body, **PUBLISHER)
     assert (taken.status, refused.status, app.calls) == (200, 413, 1)
     assert str(limit) in refused.document["detail"]
 
@@ -90,10 +95,9 @@ async def test_no_more_is_read_than_shows_that_it_is_too_much() -> None:
 
 async def test_the_limit_of_a_route_holds_where_the_app_is_mounted() -> None:
     body = b"x" * (DEFAULT_BODY_BYTES + 1)
-    mounted = await call(
-        Intake(Echo()), "/remit/events", root_path="/remit", headers=JSON, body=body
-    )
-    other = await call(Intake(Echo()), "/x/events", root_path="/remit", headers=JSON, body=body)
+    there = {"root_path": "/remit", **PUBLISHER}
+    mounted = await call(Intake(Echo()), "/remit/events", headers=JSON, body=body, **there)
+    other = await call(Intake(Echo()), "/x/events", headers=JSON, body=body, **there)
     assert (mounted.status, other.status) == (200, 413)
 
 
@@ -159,3 +163,63 @@ async def test_what_is_no_request_is_left_alone() -> None:
 
     await call(Intake(app), type="lifespan")
     assert seen == ["lifespan"]
+
+
+async def test_a_large_body_is_for_whoever_has_the_permission_of_its_route() -> None:
+    async def receive() -> Message:
+        raise AssertionError("read")
+
+    for path in BODY_BYTES:
+        answer = await call(Intake(Echo()), path, headers=JSON, receive=receive, **OTHER)
+        assert (answer.status, answer.document["type"]) == (403, "/remit/problems/not-permitted")
+        assert "'events'" in answer.document["detail"]
+
+
+async def test_large_bodies_have_so_much_room_and_small_ones_always() -> None:
+    large = DEFAULT_BODY_BYTES + 600
+    within: list[int] = []
+
+    async def before(_: Scope) -> None:
+        if len(within) < 1:  # the first one is under way while the others come
+            within.append(0)
+            within.append(await status(large))
+            within.append(await status(DEFAULT_BODY_BYTES))
+            within.append(await status(DEFAULT_BODY_BYTES + 400))
+
+    app = Intake(Echo(before=before), room=1000)
+
+    async def status(size: int) -> int:
+        answer = await call(app, "/events/batch", headers=JSON, body=b"x" * size, **PUBLISHER)
+        if answer.status == 503:
+            assert answer.document["type"] == "/remit/problems/overloaded"
+            assert int(answer.headers["retry-after"]) > 0
+        return answer.status
+
+    assert await status(large) == 200
+    assert within[1:] == [503, 200, 200]
+    assert await status(DEFAULT_BODY_BYTES + 1000) == 200, "all of the room is free again"
+
+
+async def test_a_body_that_breaks_off_gives_its_room_back() -> None:
+    app = Intake(Echo(), room=1000)
+    gone: list[Message] = [
+        {"type": "http.request", "body": b"x" * (DEFAULT_BODY_BYTES + 900), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return gone.pop(0)
+
+    await app(_scope(), receive, _nowhere)
+    body = b"x" * (DEFAULT_BODY_BYTES + 1000)
+    answer = await call(app, "/events", headers=JSON, body=body, **PUBLISHER)
+    assert answer.status == 200
+
+
+def _scope() -> Scope:
+    headers = [(b"content-type", b"application/json")]
+    return {"type": "http", "path": "/events", "method": "POST", "headers": headers, **PUBLISHER}
+
+
+async def _nowhere(_: Message) -> None:
+    """Takes an answer that nobody waits for."""
