@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import islice
 from json import JSONDecoder
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from remit.api.fields import INSTANT
+from remit.api.strict_json import each_once
 from remit.clock import parse_instant
 from remit.errors import FieldError, InvalidRequest
 from remit.webhooks.endpoint_request import shown
@@ -20,15 +23,28 @@ FIELDS = ("id", "type", "data", "created_at")
 MOST_EVENTS = 500
 """In one batch."""
 
-_MOST_ERRORS = 100  # that are told of a batch
+MOST_PARTS = 200_000
+"""Commas, opening brackets and braces of one body, those in texts among them: no other thread runs
+while JSON is parsed, and what has so many takes up to 0.1 s."""
+
+RESERVED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"type": ("export.", "endpoint."), "id": ("evt-export-", "evt-test-")}
+)
+"""How types and ids of Remit's own events begin. Nobody else's do: receivers believe what such an
+event says, and one whose id is taken is never sent."""
+
+_MOST_ERRORS = 100  # that are told of a body
 
 
 def parse_exactly(body: bytes) -> dict[str, Any]:
     """The members of a JSON object, each once; numbers that are not whole are `Decimal`.
 
     Raises:
-        InvalidRequest: it is no such object.
+        InvalidRequest: it is no such object, or has too many parts.
     """
+    if sum(map(body.count, (b",", b"[", b"{"))) > MOST_PARTS:
+        allowed = f"at most {MOST_PARTS} of them"
+        raise InvalidRequest(FieldError("body", "too many commas, brackets and braces", allowed))
     try:
         values = _DECODER.decode(body.decode())
     except UnicodeDecodeError:
@@ -50,11 +66,20 @@ def read_event(
     Raises:
         InvalidRequest: at least one field is wrong; all of them are named.
     """
-    errors = [FieldError(name, "unknown field", FIELDS) for name in values if name not in FIELDS]
+    errors = _unknown(values, FIELDS)
     errors += [
         FieldError(name, "missing", allowed)
         for name, allowed in (("type", "such as payment.succeeded"), ("data", "a JSON object"))
         if name not in values
+    ]
+    errors += [
+        FieldError(
+            name,
+            f"{shown(text)} is one of Remit's own",
+            f"one that does not begin with {' or '.join(beginnings)}",
+        )
+        for name, beginnings in RESERVED.items()
+        if isinstance(text := values.get(name), str) and text.startswith(beginnings)
     ]
     created_at = now
     if (text := values.get("created_at")) is not None:
@@ -86,7 +111,7 @@ def read_events(
     Raises:
         InvalidRequest: at least one field of an event is wrong: `events[3].type`.
     """
-    errors = [FieldError(name, "unknown field", "events") for name in values if name != "events"]
+    errors = _unknown(values, ("events",))
     given = values.get("events")
     if not isinstance(given, list) or not 1 <= len(given) <= MOST_EVENTS:
         what = f"there are {len(given)}" if isinstance(given, list) else "not a list"
@@ -115,17 +140,13 @@ def _refused(what: str) -> InvalidRequest:
     return InvalidRequest(FieldError("body", what, "a JSON object, in UTF-8"))
 
 
-def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(members)
-    if len(values) != len(members):
-        names = [name for name, _ in members]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise InvalidRequest(FieldError(twice, "given more than once", "one value"))
-    return values
+def _unknown(values: Mapping[str, Any], known: tuple[str, ...]) -> list[FieldError]:
+    unknown = (name for name in values if name not in known)
+    return [FieldError(name, "unknown field", known) for name in islice(unknown, _MOST_ERRORS)]
 
 
 def _no_number(text: str) -> NoReturn:
     raise _refused(f"{text} is not JSON")
 
 
-_DECODER = JSONDecoder(object_pairs_hook=_each_once, parse_float=Decimal, parse_constant=_no_number)
+_DECODER = JSONDecoder(object_pairs_hook=each_once, parse_float=Decimal, parse_constant=_no_number)

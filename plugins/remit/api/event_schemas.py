@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from remit.api.event_bodies import MOST_EVENTS
+from remit.api.event_bodies import MOST_EVENTS, RESERVED
 from remit.webhooks.endpoint import EVENT_TYPE
 from remit.webhooks.event import EVENT_ID, MAX_TYPE_LENGTH, PAYLOAD_LIMIT
 
@@ -14,6 +14,12 @@ Responses = dict[int | str, dict[str, Any]]
 
 _STRING: Mapping[str, Any] = {"type": "string"}
 _TEXTS: Mapping[str, Any] = {"type": "array", "items": _STRING}
+
+
+def _not_reserved(name: str) -> dict[str, Any]:
+    beginnings = "|".join(text.replace(".", "[.]") for text in RESERVED[name])
+    return {"not": {"pattern": f"^({beginnings})"}}
+
 
 _EVENT: Mapping[str, Any] = {
     "title": "Event",
@@ -24,14 +30,18 @@ _EVENT: Mapping[str, Any] = {
         "id": {
             **_STRING,
             "pattern": f"^{EVENT_ID.pattern}$",
+            **_not_reserved("id"),
             "description": "Made of what happened, and not of a random number: it makes the event "
-            "one. Unique among all merchants; a fresh one if not given",
+            "one. Unique among all merchants; a fresh one if not given. Those that begin with "
+            f"{' or '.join(RESERVED['id'])} are Remit's own",
         },
         "type": {
             **_STRING,
             "maxLength": MAX_TYPE_LENGTH,
             "pattern": f"^{EVENT_TYPE.pattern}$",
-            "description": "Dotted lower-case words",
+            **_not_reserved("type"),
+            "description": "Dotted lower-case words. Those that begin with "
+            f"{' or '.join(RESERVED['type'])} are Remit's own",
         },
         "data": {
             "type": "object",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request
@@ -14,13 +15,20 @@ from remit.api.call import Call, CurrentCall
 from remit.api.event_bodies import parse_exactly, read_event, read_events
 from remit.api.event_schemas import BATCH, BATCH_BODY, EVENT_BODY, PUBLISHED
 from remit.api.filters import only
-from remit.api.idempotency import HEADER, Idempotency, Operation
+from remit.api.idempotency import HEADER, NOTHING_DONE, Idempotency, Operation
 from remit.api.permissions import needs
+from remit.audit import AuditLog
 from remit.errors import Conflict
 from remit.webhooks.event import Event
 from remit.webhooks.outbox import Published
 
 PERMISSION = "events"
+
+PUBLISHED_ONE = "events.event.published"
+PUBLISHED_MANY = "events.batch.published"
+"""Actions in the audit log."""
+
+_TOLD_IDS = 10  # of a batch, in the audit log
 
 
 class EventApi:
@@ -34,7 +42,14 @@ class EventApi:
         event = read_event(
             parse_exactly(body), call.merchant_id, default_id=_id_of(operation), now=operation.at
         )
-        published = self._backend.outbox.publish(event)
+        entry = AuditLog(self._backend.services).entry(
+            call.merchant_id,
+            PUBLISHED_ONE,
+            actor=call.actor,
+            target=event.id,
+            details={"type": event.type},
+        )
+        published = self._backend.outbox.publish(event, [entry])
         return Answer(
             202,
             {
@@ -50,7 +65,17 @@ class EventApi:
         events = read_events(
             parse_exactly(body), call.merchant_id, default_id=_id_of(operation), now=operation.at
         )
-        results = self._backend.outbox.publish_each(events)
+
+        def note() -> None:
+            AuditLog(self._backend.services).write(
+                call.merchant_id,
+                PUBLISHED_MANY,
+                actor=call.actor,
+                target=f"batch-{operation.id}",
+                details={"count": len(events), "first": [one.id for one in events[:_TOLD_IDS]]},
+            )
+
+        results = self._backend.outbox.publish_each(events, first=note)
         told = [_told(event, result) for event, result in zip(events, results, strict=True)]
         return Answer(202, {"events": told})
 
@@ -82,6 +107,19 @@ def router(backend: Backend) -> APIRouter:
         dependencies=[Depends(needs(PERMISSION)), Depends(only())],
     )
 
+    async def published(
+        request: Request, call: Call, values: Mapping[str, Any], do: Callable[[Operation], Answer]
+    ) -> Response:
+        try:
+            answer = await idempotency.once(request, call, values, do)
+        except NOTHING_DONE:
+            raise
+        except BaseException:
+            backend.deliveries.wake()  # what failed may be stored, in part or whole
+            raise
+        backend.deliveries.wake()
+        return answer
+
     @routes.post(
         "/events",
         summary="Publish an event",
@@ -98,9 +136,7 @@ def router(backend: Backend) -> APIRouter:
         def do(operation: Operation) -> Answer:
             return api.publish(call, body, operation)
 
-        answer = await idempotency.once(request, call, _fingerprint(request, body), do)
-        backend.deliveries.wake()
-        return answer
+        return await published(request, call, _fingerprint(request, body), do)
 
     @routes.post(
         "/events/batch",
@@ -120,10 +156,7 @@ def router(backend: Backend) -> APIRouter:
             return api.publish_batch(call, body, operation)
 
         values = await backend.run(_fingerprint, request, body)  # to hash 4 MB takes milliseconds
-        try:
-            return await idempotency.once(request, call, values, do)
-        finally:
-            backend.deliveries.wake()  # a batch that failed may be stored in part
+        return await published(request, call, values, do)
 
     return routes
 

@@ -24,7 +24,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
     try:
         values = json.loads(
             body.decode(),
-            object_pairs_hook=_each_once,
+            object_pairs_hook=each_once,
             parse_int=_integer,
             parse_float=_number,
             parse_constant=_no_number,
@@ -69,7 +69,12 @@ def _check_texts(values: list[Any]) -> None:
             raise _refused("a text has half a surrogate pair", "whole characters") from None
 
 
-def _each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+def each_once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object.
+
+    Raises:
+        InvalidRequest: one is there twice.
+    """
     values = dict(members)
     if len(values) < len(members):
         seen: set[str] = set()

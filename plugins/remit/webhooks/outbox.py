@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from remit.aws.transactions import TransactionCanceled, transact
@@ -102,15 +102,19 @@ class Outbox:
         }
         return {"Put": self._services.tables.events.create_action(stored)}
 
-    def publish(self, event: Event) -> Published:
-        """Publish one event to its merchant's endpoints; see `publish_many`.
+    def publish(self, event: Event, also: Sequence[Action] = ()) -> Published:
+        """Publish one event to its merchant's endpoints; see `publish_many`. `also` are at most 49
+        actions for the same transaction: of an event that no endpoint wants, and of a duplicate,
+        they are not done.
 
         Raises:
             Conflict: its id was published before with another merchant, type or data, or the
                 merchant has more endpoints than a transaction can serve. Nothing was written.
         """
-        (published,) = self.publish_many([event])
-        return published
+        (result,) = self._publish(self._drafts([event]), also)
+        if isinstance(result, Conflict):
+            raise result
+        return result
 
     def publish_many(self, events: Iterable[Event]) -> list[Published]:
         """Publish events, as many per transaction as fit into one. The results are in their order.
@@ -133,9 +137,12 @@ class Outbox:
             raise Conflict("; ".join(conflicts))
         return [one for one in results if isinstance(one, Published)]
 
-    def publish_each(self, events: Iterable[Event]) -> list[Published | Conflict]:
+    def publish_each(
+        self, events: Iterable[Event], first: Callable[[], None] | None = None
+    ) -> list[Published | Conflict]:
         """Publish events as `publish_many` does, and say of each what became of it. One whose id
-        was given to another event before, among these too, is a `Conflict`.
+        was given to another event before, among these too, is a `Conflict`. `first` is called
+        before anything is written, if anything is to be; if it fails, nothing was.
 
         Raises:
             QueueFull: a merchant's queue has no room for its webhooks; nothing was written.
@@ -143,13 +150,20 @@ class Outbox:
                 written.
             StoreUnavailable: not everything was written.
         """
-        return self._publish(self._drafts(events))
+        return self._publish(self._drafts(events), first=first)
 
-    def _publish(self, drafts: Sequence[Draft]) -> list[Published | Conflict]:
+    def _publish(
+        self,
+        drafts: Sequence[Draft],
+        also: Sequence[Action] = (),
+        first: Callable[[], None] | None = None,
+    ) -> list[Published | Conflict]:
         self._check(drafts)
+        if first is not None and any(draft.actions for draft in drafts):
+            first()
         results: dict[int, Published | Conflict] = {}
         for batch in batches(drafts):
-            results |= self._write(batch)
+            results |= self._write(batch, also)
         return [results.get(draft.number, Published(())) for draft in drafts]
 
     def _drafts(self, events: Iterable[Event]) -> list[Draft]:
@@ -171,13 +185,15 @@ class Outbox:
     def _endpoints(self, merchant_id: str) -> list[Endpoint]:
         return endpoints_of(self._services.tables, merchant_id)
 
-    def _write(self, batch: Sequence[Draft]) -> dict[int, Published | Conflict]:
+    def _write(
+        self, batch: Sequence[Draft], also: Sequence[Action]
+    ) -> dict[int, Published | Conflict]:
         """Write a batch in one transaction; without those that were published before, if that is
         why it was canceled."""
         if not batch:
             return {}
         try:
-            transact(self._client, [action for draft in batch for action in draft.actions])
+            transact(self._client, [*(one for draft in batch for one in draft.actions), *also])
         except TransactionCanceled as canceled:
             before = {draft.number: draft for draft in taken(batch, canceled.reasons)}
             if not before:
@@ -189,7 +205,7 @@ class Outbox:
                     duplicates[number] = self._duplicate(draft)
                 except Conflict as conflict:
                     duplicates[number] = conflict
-            return duplicates | self._write(left)
+            return duplicates | self._write(left, also)
         for draft in batch:
             self._gauge.added(draft.event.merchant_id, draft.waiting)
         return {draft.number: Published(draft.webhook_ids) for draft in batch}
@@ -229,8 +245,11 @@ def _check_ids(drafts: Iterable[Draft]) -> None:
 
 
 def _other_event(event_id: str, other: Sequence[str]) -> Conflict:
+    """Whose it is, and what it says, is nobody else's business: ids are one namespace, and the text
+    is the same for every event that an id has been given to."""
+    log.info("event=%s was published before with another %s", event_id, " and ".join(other))
     return Conflict(
-        f"event {event_id!r} was published before with another {' and '.join(other)}: "
+        f"event {event_id!r} was published before, and is not this one: "
         "what is not the same happening needs an id of its own"
     )
 

@@ -10,10 +10,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from remit.api.app import create_app
+from remit.audit import AuditLog, Via
 from remit.auth import Verifier
+from remit.errors import StoreUnavailable
 from remit.services import Services
 from remit.webhooks.event import PAYLOAD_LIMIT
+from remit.webhooks.outbox import Outbox
 from tests.support.api import TOKENS, NotedRuns, bearer, token
+from tests.support.audit import entries_of
 from tests.support.clock import ManualClock
 from tests.support.standins import StandIns
 from tests.support.webhooks import add_endpoint, add_merchant, with_settings
@@ -148,6 +152,8 @@ WRONG: list[tuple[Any, list[str]]] = [
     ({**EVENT, "created_at": "2026-11-23T12:00:00"}, ["created_at"]),
     ({**EVENT, "created_at": 5}, ["created_at"]),
     ({**EVENT, "merchant_id": "merchant-2"}, ["merchant_id"]),
+    ({**EVENT, "type": "export.completed"}, ["type"]),
+    ({**EVENT, "id": "evt-export-1-completed"}, ["id"]),
     ({**EVENT, "colour": 1, "id": "", "type": 5}, ["colour", "id", "type"]),
 ]
 
@@ -279,7 +285,7 @@ def test_of_a_batch_conflicts_keep_nothing_else_from_being_published(
     ]
     assert told[3]["webhook_ids"] == told[4]["webhook_ids"]
     assert told[2]["webhook_ids"] == []
-    assert "another data" in told[2]["detail"]
+    assert "'evt-2' was published before, and is not this one" in told[2]["detail"]
     assert [bool(one["detail"]) for one in told] == [one["status"] == "conflict" for one in told]
     assert '"amount":1999' in (stored(services, "evt-3") or {})["payload"]
 
@@ -362,6 +368,80 @@ def test_a_full_queue_is_told_with_when_to_come_again(
     assert stored(services, "evt-3") is None
 
 
+def test_what_is_refused_starts_no_delivery(
+    full: TestClient, services: Services, header: dict[str, str], runs: NotedRuns
+) -> None:
+    wrong: list[Any] = [
+        {},
+        {"events": [{**EVENT, "id": ""}]},
+        {"events": [numbered(number) for number in range(4)]},
+    ]
+    for body in wrong:
+        assert full.post(BATCH, json=body, headers=header).status_code in {422, 429}
+        assert full.post(PATH, json=body, headers=header).status_code == 422
+    with_key = header | {"Idempotency-Key": "x" * 256}
+    assert full.post(BATCH, json={"events": [EVENT]}, headers=with_key).status_code == 422
+    assert runs.wakes == 0
+
+
+def test_what_failed_may_be_stored_and_is_delivered(
+    client: TestClient,
+    services: Services,
+    header: dict[str, str],
+    runs: NotedRuns,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(self: Outbox, *_: Any, **__: Any) -> None:
+        raise StoreUnavailable("could not write a transaction: no answer")
+
+    monkeypatch.setattr(Outbox, "publish_each", lost)
+    assert client.post(BATCH, json={"events": [EVENT]}, headers=header).status_code == 503
+    assert runs.wakes == 1
+
+
+def test_the_audit_log_has_who_published_an_event(
+    client: TestClient, services: Services, header: dict[str, str]
+) -> None:
+    answer = client.post(PATH, json=EVENT, headers=header)
+    (entry,) = entries_of(services, "merchant-1")
+    assert (entry.action, entry.target) == ("events.event.published", "evt-1")
+    assert entry.details == {"type": "payment.succeeded"}
+    assert (entry.actor.name, entry.actor.via) == ("merchant-1", Via.HOOK)
+    assert entry.actor.request_id == answer.headers["x-request-id"]
+    client.post(PATH, json=EVENT, headers=header)  # a duplicate
+    client.post(PATH, json={**EVENT, "data": {}}, headers=header)  # in conflict
+    client.post(PATH, json=numbered(2, type="Wrong"), headers=header)
+    assert entries_of(services, "merchant-1") == [entry]
+
+
+def test_the_audit_log_has_one_entry_of_a_batch(
+    full: TestClient, client: TestClient, services: Services, header: dict[str, str]
+) -> None:
+    events = [numbered(number) for number in range(30)]
+    assert full.post(BATCH, json={"events": events}, headers=header).status_code == 429
+    assert entries_of(services, "merchant-1") == []
+    client.post(BATCH, json={"events": events}, headers=header)
+    (entry,) = entries_of(services, "merchant-1")
+    assert entry.action == "events.batch.published"
+    assert entry.target.startswith("batch-")
+    assert entry.details == {"count": 30, "first": [f"evt-{number}" for number in range(10)]}
+    assert entry.actor.via == Via.HOOK
+
+
+def test_a_batch_that_cannot_be_told_of_is_not_published(
+    client: TestClient,
+    services: Services,
+    header: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(self: AuditLog, *_: Any, **__: Any) -> None:
+        raise StoreUnavailable("could not write an entry")
+
+    monkeypatch.setattr(AuditLog, "write", lost)
+    assert client.post(BATCH, json={"events": [EVENT]}, headers=header).status_code == 503
+    assert everything(services) == []
+
+
 def test_a_trigger_that_fails_fails_no_request(
     client: TestClient, services: Services, header: dict[str, str], runs: NotedRuns
 ) -> None:
@@ -402,6 +482,10 @@ def test_events_are_of_the_tokens_merchant_alone(
     theirs = bearer(token(clock, "merchant-2", "events"))
     answer = client.post(PATH, json=EVENT, headers=theirs)
     assert answer.status_code == 409
+    own = client.post(PATH, json={**EVENT, "data": {}}, headers=header)
+    assert answer.json()["detail"] == own.json()["detail"]  # nothing of whose the id is
+    batch = client.post(BATCH, json={"events": [EVENT]}, headers=theirs)
+    assert batch.json()["events"][0]["detail"] == own.json()["detail"]
     assert (stored(services, "evt-1") or {})["merchantID"] == "merchant-1"
 
 

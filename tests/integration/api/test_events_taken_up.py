@@ -149,3 +149,9 @@ def test_events_without_ids_are_published_once(
     assert [event["webhook_ids"] for event in again] == [event["webhook_ids"] for event in many]
     assert {event["status"] for event in again} == {"duplicate"}
     assert len(services.webhook_queue.due(10)) == 3
+    # A batch is told of before it is written: each attempt is.
+    assert [entry.action for entry in reversed(entries_of(services, "merchant-1"))] == [
+        "events.event.published",
+        "events.batch.published",
+        "events.batch.published",
+    ]

@@ -12,6 +12,7 @@ from remit.aws.transactions import TransactionCanceled, transact
 from remit.errors import Conflict, QueueFull, StoreUnavailable
 from remit.services import Services
 from remit.stop import Stop
+from remit.webhooks.drafts import Action
 from remit.webhooks.endpoint import MAX_ENDPOINTS
 from remit.webhooks.endpoints import endpoints_of
 from remit.webhooks.event import PAYLOAD_LIMIT, Event
@@ -183,7 +184,7 @@ def dated(made: Event, at: datetime) -> Event:
     [
         (event(amount=1), "data"),
         (event(merchant="merchant-2"), "merchant"),
-        (replace(event(), type="payment.failed"), "type: what is not the same happening"),
+        (replace(event(), type="payment.failed"), "type"),
         (
             replace(event(merchant="merchant-2", amount=1), type="payment.failed"),
             "merchant and type and data",
@@ -192,13 +193,20 @@ def dated(made: Event, at: datetime) -> Event:
     ids=str,
 )
 def test_another_event_under_an_id_that_was_published_is_refused_and_changes_nothing(
-    services: Services, outbox: Outbox, other: Event, what: str
+    services: Services, outbox: Outbox, other: Event, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", logger="remit.webhooks.outbox")
     add_merchant(services, URL, id="merchant-2")
     key = publish(services)
     before = services.tables.events.get("evt-1")
-    with pytest.raises(Conflict, match=f"'evt-1' was published before with another {what}"):
+    with pytest.raises(Conflict) as refused:
         outbox.publish(other)
+    # Whose the other one is, and in what it differs, is for the log alone.
+    assert str(refused.value) == (
+        "event 'evt-1' was published before, and is not this one: "
+        "what is not the same happening needs an id of its own"
+    )
+    assert caplog.messages == [f"event=evt-1 was published before with another {what}"]
     assert services.tables.events.get("evt-1") == before
     assert webhooks(services).keys() == {key}
 
@@ -207,7 +215,7 @@ def test_another_event_under_the_id_of_one_that_was_written_alone_is_refused(
     services: Services, outbox: Outbox
 ) -> None:
     transact(services.tables.client, [outbox.alone(event())])
-    with pytest.raises(Conflict, match="another data"):
+    with pytest.raises(Conflict, match="'evt-1' was published before, and is not this one"):
         outbox.publish(event(amount=1))
 
 
@@ -219,6 +227,45 @@ def test_the_time_of_an_event_that_is_published_again_does_not_count(
     again = dated(event(), NOW + timedelta(minutes=5))
     assert outbox.publish(again) == Published((key,), duplicate=True)
     assert services.tables.events.get("evt-1") == before
+
+
+def test_what_is_written_with_an_event_is_written_once_and_only_with_it(
+    services: Services, outbox: Outbox
+) -> None:
+    def noted(number: int) -> Action:
+        """An action, of another table."""
+        return {"Put": services.tables.merchants.create_action({"id": f"noted-{number}"})}
+
+    unwanted = event(merchant="merchant-9")
+    assert outbox.publish(unwanted, [noted(1)]) == Published(())
+    assert services.tables.merchants.get("noted-1") is None
+    assert not outbox.publish(event(), [noted(1)]).duplicate
+    assert services.tables.merchants.get("noted-1") is not None
+    assert outbox.publish(event(), [noted(2)]).duplicate
+    with pytest.raises(Conflict):
+        outbox.publish(event(amount=1), [noted(2)])
+    with pytest.raises(TransactionCanceled):  # it is there already: neither is written
+        outbox.publish(event(2), [noted(1)])
+    assert services.tables.merchants.get("noted-2") is None
+    assert services.tables.events.get("evt-2") is None
+
+
+def test_what_comes_first_comes_before_anything_is_written_and_only_if_something_is(
+    services: Services, outbox: Outbox
+) -> None:
+    seen: list[int] = []
+
+    def note() -> None:
+        seen.append(len(webhooks(services)))
+
+    outbox.publish_each([event(merchant="merchant-9")], first=note)  # nobody wants it
+    assert seen == []
+    outbox.publish_each([event(1), event(2)], first=note)
+    assert seen == [0]
+    small = Outbox(with_settings(services, webhook_queue_limit=2))
+    with pytest.raises(QueueFull):
+        small.publish_each([event(3)], first=note)
+    assert seen == [0]
 
 
 def test_an_event_that_conflicts_keeps_none_of_the_others_from_being_written(
@@ -236,7 +283,7 @@ def test_an_event_that_conflicts_keeps_none_of_the_others_from_being_written(
 def test_two_events_under_one_id_in_one_call_are_refused_before_anything_is_written(
     services: Services, outbox: Outbox
 ) -> None:
-    with pytest.raises(Conflict, match="'evt-1' was published before with another data"):
+    with pytest.raises(Conflict, match="'evt-1' was published before, and is not this one"):
         outbox.publish_many([event(2), event(1), event(1, amount=1)])
     assert webhooks(services) == {}
     same = [event(1), dated(event(1), NOW + timedelta(seconds=1))]

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from remit.api.strict_json import DEPTH, parse_object
+from remit.api.strict_json import DEPTH, each_once, parse_object
 from remit.errors import InvalidRequest
 from remit.webhooks.event import MAX_DIGITS
 
@@ -92,3 +93,25 @@ def test_a_member_that_is_there_twice_is_named(body: bytes, field: str) -> None:
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
     assert parse_object(rb'{"a": "\\u0000"}') == {"a": r"\u0000"}
+
+
+class Name(str):
+    """A text that counts how often it is compared."""
+
+    __slots__ = ()
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Name.compared += 1
+        return str.__eq__(self, other)  # type: ignore[no-any-return]
+
+    __hash__ = str.__hash__
+
+
+def test_the_name_that_is_there_twice_is_found_without_comparing_all_with_all() -> None:
+    Name.compared = 0
+    members: list[tuple[str, Any]] = [(Name(number), 1) for number in range(10_000)]
+    with pytest.raises(InvalidRequest) as refused:
+        each_once([*members, (Name(9_999), 1)])
+    assert [error.field for error in refused.value.errors] == ["9999"]
+    assert Name.compared < 1_000

@@ -6,6 +6,7 @@ import json
 from datetime import timedelta
 
 from remit.api import audit as route
+from remit.api import events
 from remit.audit import Via
 from remit.exports import entries
 from remit.settings import Settings
@@ -37,6 +38,11 @@ def test_the_actions_of_exports_are_those_of_the_code() -> None:
     known = [entries.REQUESTED, entries.CANCELED, entries.RETRIED, entries.LINKED]
     assert listed("action", "when") == known
     assert all(f"`{action}`" in (entries.__doc__ or "") for action in known)
+
+
+def test_the_actions_of_events_are_those_of_the_code() -> None:
+    known = [events.PUBLISHED_ONE, events.PUBLISHED_MANY]
+    assert listed("action of events", "when, and `details`") == known
 
 
 def test_the_parameters_are_those_of_the_route() -> None:
