@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> None:
     import uvicorn
 
     from remit.service import service
+    from remit.serving import HookProtocol
 
     service()  # a wrong setting is told here, in one line, and not by each process in many
     uvicorn.run(
@@ -86,8 +87,8 @@ def run(options: argparse.Namespace) -> None:
         host=options.host,
         port=options.port,
         workers=options.workers,
-        # The parser that bounds a request's headers.
-        http="h11",
+        # The parser that bounds a request's headers, and with it the time that they have.
+        http=HookProtocol,
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         ws="none",
         lifespan="on",
