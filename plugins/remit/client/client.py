@@ -28,14 +28,15 @@ class RemitClient:
 
     `base_url` is where the hook is: `https://payments.example/remit`. `token` is a JWT, or a
     function that gives a fresh one: it is called before the first request, and once more when a
-    token is refused. `session` brings proxies, certificates and adapters of your own.
+    token is refused. `session` brings proxies, certificates and adapters of your own. By http the
+    token goes to this host alone, unless `allow_http` lets it go through a network as it is.
 
     What fails on the way is tried again, within the bounds of `retries`: connections that break,
-    429 and 5xx. Every POST has an idempotency key, the same in all of its tries, so that it is done
-    once.
+    429 and 5xx. What changes something has an idempotency key, the same in all of its tries, so
+    that it is done once.
 
     Raises:
-        ConfigurationError: the base URL is none, or the token.
+        ConfigurationError: the base URL is none, or http to another host, or the token is none.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class RemitClient:
         polling: Polling | None = None,
         timing: Timing | None = None,
         keys: Callable[[], str] = new_key,
+        allow_http: bool = False,
     ) -> None:
         self._transport = Transport(
             base_url,
@@ -58,6 +60,7 @@ class RemitClient:
             retries=retries,
             timing=timing,
             keys=keys,
+            allow_http=allow_http,
         )
         self._polling = polling or Polling()
         self.endpoints = Endpoints(self._transport)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from remit import __version__
+from remit.client import base_url as base_urls
 from remit.client.answers import (
     Document,
     document_of,
@@ -26,7 +27,6 @@ from remit.client.answers import (
 from remit.client.errors import ClientError, NotReached
 from remit.client.retrying import RetryPolicy, Timing, Tries
 from remit.client.tokens import Anonymous, Bearer, Token, TokenSource
-from remit.errors import ConfigurationError
 from remit.webhooks.backoff import parse_retry_after
 from remit.webhooks.event import canonical_json
 
@@ -87,8 +87,9 @@ class Transport:
         retries: RetryPolicy | None = None,
         timing: Timing | None = None,
         keys: Callable[[], str] = new_key,
+        allow_http: bool = False,
     ) -> None:
-        self.base_url = _checked_url(base_url)
+        self.base_url = base_urls.checked(base_url, allow_http=allow_http)
         self.retries = retries or RetryPolicy()
         self.timing = timing or Timing()
         self._token = TokenSource(token)
@@ -139,25 +140,24 @@ class Transport:
             TypeError: the body has something that JSON cannot carry exactly.
             NotReached, RemitApiError: as of `get`.
         """
-        headers = {"Idempotency-Key": self._keys() if key is None else key}
-        return self._answer(self._call("POST", path, body=_encoded(body), headers=headers))
+        return self._once("POST", path, body, key)
 
     def patch(self, *path: str, body: Mapping[str, Any]) -> Answer:
-        """PATCH a thing: to values, so that it can be sent again.
+        """PATCH a thing. It is done once, as a POST is.
 
         Raises:
             TypeError: the body has something that JSON cannot carry exactly.
             NotReached, RemitApiError: as of `get`.
         """
-        return self._answer(self._call("PATCH", path, body=_encoded(body)))
+        return self._once("PATCH", path, body)
 
     def delete(self, *path: str) -> Answer:
-        """DELETE a thing. What a try without an answer has deleted is deleted.
+        """DELETE a thing, once, as a POST is. What a try without an answer has deleted is deleted.
 
         Raises:
             NotReached, RemitApiError: as of `get`.
         """
-        return self._answer(self._call("DELETE", path))
+        return self._once("DELETE", path)
 
     def fetch(self, url: str, headers: Mapping[str, str] = _NOTHING) -> requests.Response:
         """GET a link once. It is signed, and its server is not shown the token. The answer, of any
@@ -187,6 +187,16 @@ class Transport:
         """Seconds that an answer asks to wait."""
         wait = parse_retry_after(answer.headers.get("Retry-After"), self.timing.clock())
         return None if wait is None else wait.total_seconds()
+
+    def _once(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: Mapping[str, Any] | bytes = b"",
+        key: str | None = None,
+    ) -> Answer:
+        headers = {"Idempotency-Key": self._keys() if key is None else key}
+        return self._answer(self._call(method, path, body=_encoded(body), headers=headers))
 
     def _answer(self, answer: requests.Response) -> Answer:
         return Answer(answer.status_code, document_of(answer), self.retry_after_of(answer))
@@ -257,19 +267,3 @@ def _quoted(part: str) -> str:
     if not isinstance(part, str) or not part.strip("."):
         raise ValueError(f"{part!r} is no id")
     return quote(part, safe="")
-
-
-def _checked_url(base_url: str) -> str:
-    # Nothing of it is shown: it might be the token, in the wrong place.
-    try:
-        parts = urlsplit(base_url)
-        is_url = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        is_url = False
-    if not is_url:
-        raise ConfigurationError("the base URL is none: it has to be like https://…/remit")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ConfigurationError(
-            f"the base URL (of {parts.hostname}) has more than scheme, host, port and path"
-        )
-    return base_url.rstrip("/")

@@ -73,6 +73,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--timeout", type=float, help="wait so many seconds at the most")
     parser.add_argument("--url", help="the hook: https://payments.example/remit; or REMIT_URL")
+    parser.add_argument(
+        "--allow-http",
+        action="store_true",
+        help="send the token by http to another host, in a network that nobody listens to",
+    )
     parser.add_argument("--token-file", help="a file with the token; or REMIT_TOKEN")
 
 
@@ -88,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
     request = _request(options)
     url, token = _place(options), _token(options)
     _check_folder(options.out)
-    client = RemitClient(url, token)
+    client = RemitClient(url, token, allow_http=options.allow_http)
     with _ended_by_sigterm():
         try:
             _export(client, options, request)

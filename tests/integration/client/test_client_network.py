@@ -47,7 +47,7 @@ def test_nobody_listens() -> None:
 
 
 def test_a_host_that_is_not_there() -> None:
-    with client_at("http://nowhere.invalid") as client, pytest.raises(NotReached):
+    with client_at("https://nowhere.invalid") as client, pytest.raises(NotReached):
         client.reports()
 
 

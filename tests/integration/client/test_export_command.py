@@ -193,6 +193,12 @@ def test_what_the_environment_lacks_is_named(
     assert told in capsys.readouterr().err
 
 
+def test_http_to_another_host_has_to_be_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    there = ["--url", "http://nowhere.invalid/remit", "--timeout", "1"]
+    assert main(["export", *JANUARY, *there]) == 1
+    assert "is http" in capsys.readouterr().err
+
+
 def test_a_token_file_is_read_again_when_its_token_has_ended(
     clock: ManualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

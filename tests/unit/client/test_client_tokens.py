@@ -139,6 +139,22 @@ def test_a_base_url_that_is_none_is_refused_and_not_shown() -> None:
             RemitClient(wrong, TOKEN)
 
 
+@pytest.mark.parametrize(
+    "url", ["http://hook.test/remit", "http://127.0.0.1.hook.test", "http://10.0.0.5", "HTTP://a.b"]
+)
+def test_the_token_does_not_go_through_a_network_in_clear(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="is http") as caught:
+        RemitClient(url, TOKEN)
+    assert "allow_http=True" in str(caught.value)
+    assert TOKEN not in str(caught.value)
+    RemitClient(url, TOKEN, allow_http=True).close()
+
+
+@pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1", "127.8.9.1:80", "[::1]:8081"])
+def test_the_host_itself_may_be_asked_by_http(host: str) -> None:
+    RemitClient(f"http://{host}/remit", TOKEN).close()
+
+
 def test_a_slash_at_the_end_of_the_base_url_changes_nothing() -> None:
     script = Script(REPORTS)
     session = requests.Session()
