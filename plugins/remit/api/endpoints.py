@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from remit.api.answers import Answer
+from remit.api.answers import NO_CONTENT, Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
 from remit.api.endpoint_documents import (
@@ -37,6 +37,9 @@ from remit.webhooks.rotation import MAX_OVERLAP
 from remit.webhooks.trial import send_test
 
 PERMISSION = "webhooks"
+
+SHOWN_AGAIN = "webhooks.endpoint.secret_shown"
+"""The audit log's word for an answer with a secret that is given again."""
 
 Body = Annotated[dict[str, Any], Depends(json_object)]
 
@@ -71,9 +74,10 @@ class EndpointApi:
         changed = self._store().change(call.merchant_id, endpoint, values, actor=call.actor)
         return Answer(200, endpoint_document(changed))
 
-    def delete(self, call: Call, endpoint: str) -> None:
+    def delete(self, call: Call, endpoint: str) -> Answer:
         """Delete an endpoint."""
         self._store().delete(call.merchant_id, endpoint, actor=call.actor)
+        return Answer(NO_CONTENT, {})
 
     def disable(self, call: Call, endpoint: str, values: Mapping[str, Any]) -> Answer:
         """Send nothing to an endpoint any more."""
@@ -163,13 +167,13 @@ def router(backend: Backend) -> APIRouter:
     )
     async def create_endpoint(request: Request, call: CurrentCall, values: Body) -> Response:
         """A new endpoint, of which a merchant has 50 at the most. Its secret is in this answer, and
-        never shown again."""
+        shown again for its `Idempotency-Key` alone."""
         mounted_at = request.scope.get("root_path", "")
 
         def do(operation: Operation) -> Answer:
             return api.create(call, values, mounted_at, operation)
 
-        return await idempotency.once(request, call, values, do, secret=True)
+        return await idempotency.once(request, call, values, do, secret=SHOWN_AGAIN)
 
     @routes.get("", summary="List endpoints", responses=ENDPOINTS)
     async def list_endpoints(call: CurrentCall) -> Response:
@@ -184,15 +188,24 @@ def router(backend: Backend) -> APIRouter:
     @routes.patch(
         "/{endpoint}", summary="Change an endpoint", responses=ENDPOINT, openapi_extra=CHANGES
     )
-    async def change_endpoint(call: CurrentCall, endpoint: str, values: Body) -> Response:
+    async def change_endpoint(
+        request: Request, call: CurrentCall, endpoint: str, values: Body
+    ) -> Response:
         """Set the given fields; null takes one back to what it is by default."""
-        return (await backend.run(api.change, call, endpoint, values)).response()
+
+        def do(_: Operation) -> Answer:
+            return api.change(call, endpoint, values)
+
+        return await idempotency.once(request, call, values, do)
 
     @routes.delete("/{endpoint}", summary="Delete an endpoint", status_code=204)
-    async def delete_endpoint(call: CurrentCall, endpoint: str) -> Response:
+    async def delete_endpoint(request: Request, call: CurrentCall, endpoint: str) -> Response:
         """Delete an endpoint with its secrets. What waits for it is not delivered any more."""
-        await backend.run(api.delete, call, endpoint)
-        return Response(status_code=204)
+
+        def do(_: Operation) -> Answer:
+            return api.delete(call, endpoint)
+
+        return await idempotency.once(request, call, {}, do)
 
     _add_actions(routes, backend, api, idempotency)
     return routes
@@ -240,13 +253,13 @@ def _add_actions(
     async def rotate_secret(
         request: Request, call: CurrentCall, endpoint: str, values: Body
     ) -> Response:
-        """A new secret, which is in this answer and never shown again. The old ones sign beside it
-        until the overlap ends."""
+        """A new secret, which is in this answer, and shown again for its `Idempotency-Key` alone.
+        The old ones sign beside it until the overlap ends."""
 
         def do(operation: Operation) -> Answer:
             return api.rotate(call, endpoint, values, operation)
 
-        return await idempotency.once(request, call, values, do, secret=True)
+        return await idempotency.once(request, call, values, do, secret=SHOWN_AGAIN)
 
     @routes.post("/{endpoint}/test", summary="Send a test event", status_code=202, responses=TESTED)
     async def test_endpoint(

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from anyio import current_time, sleep
@@ -31,6 +32,7 @@ from remit.api.idempotency_records import (
     OtherRequest,
 )
 from remit.api.refusals import KeyInUse, KeyReused
+from remit.audit import AuditLog
 from remit.errors import (
     ConditionFailed,
     FieldError,
@@ -55,14 +57,16 @@ PATIENCE = timedelta(seconds=20)
 busy machine, loads its reports first. A third of the lease, and less than callers wait."""
 
 NOTHING_DONE = (Refusal, QueueFull, TooManyExports)
-"""Errors that say that nothing was done: the key is free again. After any other the operation may
-have been done in part, and the next request with the key goes on with it."""
+"""Errors that say that an attempt did nothing: if it was the first, the key is free again. After
+any other the operation may have been done in part, and the next request with the key goes on with
+it."""
 
 _KEY = re.compile(r"[ -~]{1,255}")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0  # seconds
 
 Do = Callable[[Operation], Answer]
 Begin = Callable[[IdempotencyRecords, Asked], Held | Busy | Done]
+Show = Callable[[Answer], None]
 
 
 class Idempotency:
@@ -79,20 +83,21 @@ class Idempotency:
         values: Mapping[str, Any],
         do: Do,
         *,
-        secret: bool = False,
+        secret: str | None = None,
     ) -> Response:
         """Do an operation on a thread, or give the answer again that it had.
 
         `values` is what the request says, for the fingerprint: the same key with another path or
         other values is refused. Without the header the operation is a new one. `secret`: the answer
-        holds one, and is kept sealed.
+        holds one. It is kept sealed, and whenever it is given again the audit log says so first, by
+        this action; the target is the document's `id`.
 
         Raises:
             InvalidRequest: the key is no key.
             KeyReused: it was used for another request.
             KeyInUse: the first request is still under way.
             NotPermitted: the first request's token had a permission that this one's lacks.
-            StoreUnavailable: nothing was done.
+            StoreUnavailable: nothing was done, or a secret is not shown again.
         """
         key = key_of(request)
         if key is None:
@@ -101,9 +106,10 @@ class Idempotency:
         fingerprint = fingerprint_of(request, values)
         asked = Asked(call.merchant_id, key, fingerprint, call.caller.permissions)
         give_up_at = current_time() + self._patience.total_seconds()
+        show = None if secret is None else partial(self._tell, call, secret)
         pause, begin = _FIRST_PAUSE, IdempotencyRecords.begin
         while True:
-            answered = await self._backend.run(self._attempt, begin, asked, do, secret)
+            answered = await self._backend.run(self._attempt, begin, asked, do, show)
             if isinstance(answered, Answer):
                 return answered.response()
             if current_time() >= give_up_at:
@@ -115,7 +121,13 @@ class Idempotency:
     def _do_new(self, do: Do) -> Answer:
         return do(Operation.new(self._backend.services.clock()))
 
-    def _attempt(self, begin: Begin, asked: Asked, do: Do, secret: bool) -> Answer | Busy:
+    def _tell(self, call: Call, action: str, answer: Answer) -> None:
+        """Tell the audit log of a secret that is shown again."""
+        AuditLog(self._backend.services).write(
+            call.merchant_id, action, actor=call.actor, target=answer.document["id"]
+        )
+
+    def _attempt(self, begin: Begin, asked: Asked, do: Do, show: Show | None) -> Answer | Busy:
         """Do the operation, unless it was done or somebody does it."""
         records = IdempotencyRecords(self._backend.services)
         try:
@@ -129,11 +141,13 @@ class Idempotency:
         if isinstance(found, Busy):
             return found
         if not isinstance(found, Held):
+            if show is not None:
+                show(found.answer)
             headers = {**found.answer.headers, REPLAYED: "true"}
             return replace(found.answer, headers=headers)
-        answer = _done(records, asked, found, do)
+        answer = _done(records, asked, found, do, show)
         try:
-            records.finish(asked, found, answer, secret=secret)
+            records.finish(asked, found, answer, secret=show is not None)
         except ConditionFailed:
             return Busy(found.operation.at)  # another has taken it over: its answer counts
         except Exception:
@@ -166,15 +180,21 @@ def fingerprint_of(request: Request, values: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _done(records: IdempotencyRecords, asked: Asked, held: Held, do: Do) -> Answer:
+def _done(
+    records: IdempotencyRecords, asked: Asked, held: Held, do: Do, show: Show | None
+) -> Answer:
     try:
-        return do(held.operation)
+        answer = do(held.operation)
+        if show is not None and not held.fresh:
+            show(answer)  # whoever began it may have shown it
     except NOTHING_DONE:
-        _end(records.forget, asked, held)
+        # An earlier attempt may have done what this one was refused.
+        _end(records.forget if held.fresh else records.leave, asked, held)
         raise
     except BaseException:
         _end(records.leave, asked, held)
         raise
+    return answer
 
 
 def _end(how: Callable[[Asked, Held], None], asked: Asked, held: Held) -> None:

@@ -3,7 +3,7 @@
 | `state` | what the record says                                                             |
 |---------|----------------------------------------------------------------------------------|
 | `begun` | somebody does the operation, until `leaseUntil`; then another may take it over   |
-| `done`  | the operation was answered so: `status`, `headers`, `document`                   |
+| `done`  | the operation was answered so: `status`, `headers`, `document` (compressed)      |
 
 A record keeps the operation's id and time. Whoever takes over an operation that was broken off does
 the same one: the same ids, the same times, nothing twice. `holder` is who does it now, and a
@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,6 +31,9 @@ from remit.services import Services
 LEASE = timedelta(seconds=60)
 """Longer than an operation takes while AWS is slow, and as long as one that was broken off is left
 alone."""
+
+_PIECE = 300_000
+"""Bytes of an answer in one record, which has 400 KB at the most with all that it says."""
 
 _TRIES = 5  # each one that fails is a change that another has made
 
@@ -70,6 +74,8 @@ class Held:
 
     operation: Operation
     holder: str
+    fresh: bool
+    """Whether nobody has begun it before. Of one that was broken off, something may be done."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ class IdempotencyRecords:
             SecretUnreadable: the answer is sealed, and cannot be opened.
         """
         holder, now = self._holder(), self._services.clock()
-        held = Held(Operation.new(now), holder)
+        held = Held(Operation.new(now), holder, fresh=True)
         try:
             self._table.create(self._begun(asked, held, now))
         except AlreadyExists:
@@ -126,7 +132,8 @@ class IdempotencyRecords:
     def look(self, asked: Asked) -> Held | Busy | Done:
         """As `begin`, of a key that has a record as likely as not: it is read first, and nothing is
         written while somebody else does the operation."""
-        return self._resume(asked, Held(Operation.new(self._services.clock()), self._holder()))
+        new = Operation.new(self._services.clock())
+        return self._resume(asked, Held(new, self._holder(), fresh=True))
 
     def _resume(self, asked: Asked, held: Held) -> Held | Busy | Done:
         """`held` is used if the key has no record, or none that is in force."""
@@ -138,25 +145,32 @@ class IdempotencyRecords:
                     self._table.create(self._begun(asked, held, now))
                     return held
                 if record["holder"] == held.holder:
-                    return _held(record, held.holder)  # its write took place, the answer was lost
+                    return _held(record, held)  # its write took place, the answer was lost
                 if int(record["expiresAt"]) <= epoch_seconds(now):
                     return self._replace(asked, record, held, now)
                 if (found := self._found(asked, record, now)) is not None:
                     return found
-                return self._take_over(asked, record, held.holder, now)
+                return self._take_over(asked, record, held, now)
             except ConditionFailed:
                 continue  # another was faster
         return Busy(now + LEASE)
 
     def finish(self, asked: Asked, held: Held, answer: Answer, *, secret: bool) -> None:
-        """Keep the answer for those who ask again; sealed, if it holds a secret.
+        """Keep the answer for those who ask again; sealed, if it holds a secret. What is too large
+        for one record, as the ids of a batch's webhooks may be, has others for the rest of it.
 
         Raises:
             ConditionFailed: another has taken the operation over.
             ConfigurationError, RecordRefused, StoreUnavailable: it is not kept.
         """
-        text = json.dumps(answer.document)
-        kept = _sealed(self._services, text) if secret else {"document": text}
+        packed = zlib.compress(json.dumps(answer.document).encode())
+        kept = _sealed(self._services, packed) if secret else {"document": packed}
+        first, *others = _pieces(kept["document"])
+        expires_at = self._services.clock() + self._services.settings.idempotency_retention
+        names = [f"{asked.id}#{held.holder}#{number}" for number, _ in enumerate(others, 1)]
+        for name, piece in zip(names, others, strict=True):
+            record = {"id": name, "document": piece, "expiresAt": epoch_seconds(expires_at)}
+            self._table.put(record)
         self._table.update(
             asked.id,
             set={
@@ -164,6 +178,8 @@ class IdempotencyRecords:
                 "status": answer.status,
                 "headers": dict(answer.headers),
                 **kept,
+                "document": first,
+                "pieces": names,
             },
             remove=["leaseUntil"],
             condition="#holder = :mine AND #state = :begun",
@@ -171,7 +187,7 @@ class IdempotencyRecords:
         )
 
     def forget(self, asked: Asked, held: Held) -> None:
-        """Nothing was done: the key is free for another request."""
+        """Nothing was done, by nobody: the key is free for another request."""
         action = self._table.delete_action(
             asked.id, condition="#holder = :mine", values={"mine": held.holder}
         )
@@ -201,22 +217,22 @@ class IdempotencyRecords:
             # What was answered was for whoever had these permissions.
             if missing := frozenset(record["permissions"]) - asked.permissions:
                 raise FewerPermissions(missing)
-            return Done(_answer(self._services, record))
+            return Done(self._answer(record))
         until = parse_instant(record["leaseUntil"])
         return Busy(until) if now < until else None
 
-    def _take_over(self, asked: Asked, record: Item, holder: str, now: datetime) -> Held:
+    def _take_over(self, asked: Asked, record: Item, held: Held, now: datetime) -> Held:
         self._table.update(
             asked.id,
             set={
-                "holder": holder,
+                "holder": held.holder,
                 "leaseUntil": format_instant(now + LEASE),
                 "permissions": sorted(asked.permissions),
             },
             condition="#holder = :seen AND #state = :begun AND #leaseUntil = :until",
             values={"seen": record["holder"], "begun": "begun", "until": record["leaseUntil"]},
         )
-        return _held(record, holder)
+        return _held(record, held)
 
     def _replace(self, asked: Asked, record: Item, held: Held, now: datetime) -> Held:
         """Begin anew where a record stands whose time is up: DynamoDB deletes those days later."""
@@ -224,11 +240,20 @@ class IdempotencyRecords:
         self._table.update(
             asked.id,
             set={name: value for name, value in new.items() if name != "id"},
-            remove=["status", "headers", "document", "sealedKey"],
+            remove=["status", "headers", "document", "pieces", "sealedKey"],
             condition="#holder = :seen AND #expiresAt = :expired",
             values={"seen": record["holder"], "expired": record["expiresAt"]},
         )
         return held
+
+    def _answer(self, record: Item) -> Answer:
+        names = record["pieces"]
+        others = self._table.get_many(names) if names else {}
+        document = b"".join([record["document"], *(others[name]["document"] for name in names)])
+        if (sealed_key := record.get("sealedKey")) is not None:
+            document = _opened(self._services, sealed_key, document)
+        headers: Mapping[str, Any] = record["headers"]
+        return Answer(int(record["status"]), json.loads(zlib.decompress(document)), dict(headers))
 
     def _begun(self, asked: Asked, held: Held, now: datetime) -> Item:
         retention = self._services.settings.idempotency_retention
@@ -247,27 +272,28 @@ class IdempotencyRecords:
         }
 
 
-def _held(record: Item, holder: str) -> Held:
-    at = parse_instant(record["operationAt"])
-    return Held(Operation(record["operationID"], at), holder)
+def _held(record: Item, new: Held) -> Held:
+    """The record's operation; fresh if it is the new one."""
+    operation = Operation(record["operationID"], parse_instant(record["operationAt"]))
+    return Held(operation, new.holder, fresh=operation.id == new.operation.id)
 
 
-def _sealed(services: Services, text: str) -> Item:
-    """A text under a key of its own, and that key sealed: KMS seals 4 KB at the most."""
+def _sealed(services: Services, document: bytes) -> Item:
+    """A document under a key of its own, and that key sealed: KMS seals 4 KB at the most."""
     from cryptography.fernet import Fernet
 
     key = Fernet.generate_key()
     return {
-        "document": Fernet(key).encrypt(text.encode()).decode(),
+        "document": Fernet(key).encrypt(document),
         "sealedKey": services.vault.seal(key.decode()),
     }
 
 
-def _answer(services: Services, record: Item) -> Answer:
-    text = record["document"]
-    if (sealed := record.get("sealedKey")) is not None:
-        from cryptography.fernet import Fernet
+def _opened(services: Services, sealed_key: str, document: bytes) -> bytes:
+    from cryptography.fernet import Fernet
 
-        text = Fernet(services.vault.open(sealed).encode()).decrypt(text.encode()).decode()
-    headers: Mapping[str, Any] = record["headers"]
-    return Answer(int(record["status"]), json.loads(text), dict(headers))
+    return Fernet(services.vault.open(sealed_key).encode()).decrypt(document)
+
+
+def _pieces(document: bytes) -> list[bytes]:
+    return [document[start : start + _PIECE] for start in range(0, len(document), _PIECE)]

@@ -33,7 +33,8 @@ Exports of payment data, signed webhooks, events and schedules.
 Every request names its merchant by its token alone, sent as `Authorization: Bearer …`. Bodies are
 JSON in UTF-8. Instants are RFC 3339, in answers always in UTC; amounts are integers in minor units.
 Errors are problem documents (RFC 9457) whose `type` is stable. Every answer has an `X-Request-ID`,
-by which its operator finds it in the log. A `POST` with an `Idempotency-Key` is safe to send again.
+by which its operator finds it in the log. What changes something is
+safe to send again with an `Idempotency-Key`.
 Lists come in pages: as long as there is a `next_cursor`, there is more."""
 
 TAGS: Mapping[str, str] = MappingProxyType(

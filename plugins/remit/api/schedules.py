@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from remit.api.answers import Answer
+from remit.api.answers import NO_CONTENT, Answer
 from remit.api.backend import Backend
 from remit.api.call import Call, CurrentCall
 from remit.api.fields import Fields
@@ -108,10 +108,11 @@ class ScheduleApi:
         resumed = self._store.resume(call.merchant_id, schedule, actor=call.actor)
         return Answer(200, self._document(resumed))
 
-    def delete(self, call: Call, schedule: str) -> None:
+    def delete(self, call: Call, schedule: str) -> Answer:
         """Delete a schedule of the caller's own."""
         self._own(call, schedule)
         self._store.delete(call.merchant_id, schedule, actor=call.actor)
+        return Answer(NO_CONTENT, {})
 
     def _own(self, call: Call, schedule: str) -> Schedule:
         found = self._store.get(call.merchant_id, schedule)
@@ -190,10 +191,14 @@ def router(backend: Backend) -> APIRouter:
         openapi_extra=CHANGES,
         dependencies=_NO_QUERY,
     )
-    async def change_schedule(call: CurrentCall, schedule: str, values: Body) -> Response:
+    async def change_schedule(
+        request: Request, call: CurrentCall, schedule: str, values: Body
+    ) -> Response:
         """Set the given fields; null takes one back to what it is by default. With the `version`
         that was read, nobody else's change is lost: if there was one since, the answer is 409."""
-        return (await backend.run(api.change, call, schedule, values)).response()
+        return await idempotency.once(
+            request, call, values, lambda _: api.change(call, schedule, values)
+        )
 
     @routes.post(
         "/{schedule}/pause",
@@ -205,11 +210,9 @@ def router(backend: Backend) -> APIRouter:
         request: Request, call: CurrentCall, schedule: str, values: Body
     ) -> Response:
         """Make no exports until it is resumed; to pause it again is no error."""
-
-        def do(_: Operation) -> Answer:
-            return api.pause(call, schedule, values)
-
-        return await idempotency.once(request, call, values, do)
+        return await idempotency.once(
+            request, call, values, lambda _: api.pause(call, schedule, values)
+        )
 
     @routes.post(
         "/{schedule}/resume",
@@ -222,11 +225,9 @@ def router(backend: Backend) -> APIRouter:
     ) -> Response:
         """Make exports again, beginning with the period that ends next; what ended meanwhile is
         not made up for. To resume it again is no error."""
-
-        def do(_: Operation) -> Answer:
-            return api.resume(call, schedule, values)
-
-        return await idempotency.once(request, call, values, do)
+        return await idempotency.once(
+            request, call, values, lambda _: api.resume(call, schedule, values)
+        )
 
     @routes.delete(
         "/{schedule}",
@@ -234,10 +235,9 @@ def router(backend: Backend) -> APIRouter:
         status_code=204,
         dependencies=_NO_QUERY,
     )
-    async def delete_schedule(call: CurrentCall, schedule: str) -> Response:
+    async def delete_schedule(request: Request, call: CurrentCall, schedule: str) -> Response:
         """Delete a schedule. The exports that it made stay."""
-        await backend.run(api.delete, call, schedule)
-        return Response(status_code=204)
+        return await idempotency.once(request, call, {}, lambda _: api.delete(call, schedule))
 
     return routes
 

@@ -280,6 +280,26 @@ def test_one_request_makes_one_endpoint_and_one_secret(
     assert one.json() == two.json()
     assert len(one.json()["secrets"]) == 2
 
+    shown_again = "webhooks.endpoint.secret_shown"
+    told = [entry for entry in entries_of(services, "merchant-1") if entry.action == shown_again]
+    assert [entry.target for entry in told] == [first.json()["id"]] * 2
+
+
+def test_a_change_and_a_deletion_are_done_once(
+    client: TestClient, services: Services, header: dict[str, str]
+) -> None:
+    one = f"{PATH}/{made(client, header)['id']}"
+    keys = [header | {"Idempotency-Key": key} for key in ("key-1", "key-2")]
+    changed, again = (client.patch(one, json={"rate": 5}, headers=keys[0]) for _ in range(2))
+    assert changed.status_code == again.status_code == 200
+    assert changed.content == again.content
+    gone, still = (client.delete(one, headers=keys[1]) for _ in range(2))
+    for answer in (gone, still):
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert "content-type" not in answer.headers
+    assert still.headers["idempotent-replayed"] == "true"
+    assert client.delete(one, headers=header).status_code == 404
+
 
 ROUTES = [
     ("POST", ""),

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from random import Random
 from typing import Annotated, Any
 
 import httpx
@@ -20,13 +21,15 @@ from remit.api.app import create_app
 from remit.api.backend import Backend
 from remit.api.call import CurrentCall
 from remit.api.idempotency import Idempotency, Operation
-from remit.api.idempotency_records import LEASE, Asked, Busy, IdempotencyRecords
+from remit.api.idempotency_records import LEASE, Asked, Busy, Held, IdempotencyRecords
 from remit.api.parameters import parameters
+from remit.audit import Via
 from remit.auth import Verifier
 from remit.clock import format_instant
-from remit.errors import Conflict, StoreUnavailable, TooManyExports
+from remit.errors import Conflict, QueueFull, StoreUnavailable, TooManyExports
 from remit.services import Services
 from tests.support.api import TOKENS, NotedRuns, bearer, token
+from tests.support.audit import entries_of
 from tests.support.aws import aws_at
 from tests.support.clock import ManualClock
 
@@ -41,11 +44,13 @@ class Things:
 
     operations: list[Operation] = field(default_factory=list)
     before: Callable[[Operation], object] = lambda _: None
+    more: str = ""
 
     def create(self, operation: Operation) -> Answer:
         self.operations.append(operation)
         self.before(operation)
-        document = {"id": operation.id, "at": format_instant(operation.at), "secret": SECRET}
+        at = format_instant(operation.at)
+        document = {"id": operation.id, "at": at, "secret": SECRET, "more": self.more}
         return Answer(201, document, {"Location": f"/things/{operation.id}"})
 
     @property
@@ -76,7 +81,7 @@ def app_of(
 
     @routes.post("/sealed")
     async def create_sealed(request: Request, call: CurrentCall, values: Values) -> Response:
-        return await once(request, call, values, things.create, secret=True)
+        return await once(request, call, values, things.create, secret="things.secret_shown")
 
     app.include_router(routes)
     return app
@@ -241,6 +246,42 @@ def test_what_may_be_half_done_is_gone_on_with_at_once_as_the_same_operation(
     assert kind(post(client, clock, values={"a": 2})) == (422, "idempotency-key-reused")
 
 
+def fail(_: Operation) -> None:
+    raise StoreUnavailable("it was written, but the answer was lost")
+
+
+@pytest.mark.parametrize(
+    ("error", "refused"),
+    [
+        (Conflict("there is another"), (409, "conflict")),
+        (
+            QueueFull("m", limit=1, count=1, more=1, retry_after=timedelta(seconds=1)),
+            (429, "queue-full"),
+        ),
+    ],
+)
+def test_a_refusal_of_what_may_be_half_done_leaves_it_the_same_operation(
+    client: TestClient,
+    clock: ManualClock,
+    things: Things,
+    error: Exception,
+    refused: tuple[int, str],
+) -> None:
+    def refuse(_: Operation) -> None:
+        raise error
+
+    things.before = fail
+    assert post(client, clock).status_code == 503
+    things.before = refuse
+    assert kind(post(client, clock)) == refused
+    assert kind(post(client, clock)) == refused
+    things.before = lambda _: None
+    assert post(client, clock).status_code == 201
+
+    assert len(things.operations) == 4
+    assert len(set(things.operations)) == 1
+
+
 def killed(_: Operation) -> None:
     raise RuntimeError("killed")
 
@@ -313,6 +354,50 @@ def test_a_secret_is_stored_sealed_and_told_again(
     assert SECRET not in str(record)
     assert first.content == again.content
     assert again.json()["secret"] == SECRET
+
+
+def test_a_secret_that_is_told_again_is_in_the_audit_log(
+    client: TestClient, clock: ManualClock, services: Services
+) -> None:
+    first = post(client, clock, "/sealed")
+    assert entries_of(services, "merchant-1") == []
+    again = post(client, clock, "/sealed", headers={**KEY, "X-Request-ID": "request-2"})
+
+    (entry,) = entries_of(services, "merchant-1")
+    assert (entry.action, entry.target) == ("things.secret_shown", first.json()["id"])
+    assert (entry.actor.via, entry.actor.request_id) == (Via.HOOK, "request-2")
+    assert again.json()["secret"] == SECRET
+
+
+def test_so_is_one_of_an_operation_that_is_gone_on_with(
+    client: TestClient, clock: ManualClock, services: Services, things: Things
+) -> None:
+    things.before = fail
+    assert post(client, clock, "/sealed").status_code == 503
+    things.before = lambda _: None
+    assert post(client, clock, "/sealed").json()["secret"] == SECRET
+    assert [entry.action for entry in entries_of(services, "merchant-1")] == ["things.secret_shown"]
+
+
+@pytest.mark.parametrize("path", ["/sealed", "/things"])
+def test_an_answer_of_any_size_is_kept(
+    client: TestClient, clock: ManualClock, things: Things, services: Services, path: str
+) -> None:
+    things.more = Random(1).randbytes(500_000).hex()  # a megabyte, of which half is left
+    first, again = post(client, clock, path), post(client, clock, path)
+    assert len(things.operations) == 1
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.content == first.content
+    assert sum("document" in record for record in records(services)) >= 2
+
+
+def test_what_is_repeated_in_an_answer_takes_no_room(
+    client: TestClient, clock: ManualClock, things: Things, services: Services
+) -> None:
+    things.more = "evt-1" * 100_000
+    post(client, clock)
+    (record,) = records(services)
+    assert len(record["document"]) < 5_000
 
 
 def test_an_answer_that_cannot_be_kept_is_given_all_the_same(
@@ -391,7 +476,10 @@ def test_a_beginning_whose_answer_was_lost_is_ones_own(services: Services) -> No
     asked = Asked("merchant-1", "key", "fingerprint", frozenset())
     records = IdempotencyRecords(services, holder=lambda: "me")
     begun = records.begin(asked)
-    assert records.begin(asked) == begun, "botocore sent it again"
+    again = records.begin(asked)
+    assert isinstance(begun, Held)
+    assert isinstance(again, Held)
+    assert again.operation == begun.operation, "botocore sent it again"
     assert isinstance(IdempotencyRecords(services).begin(asked), Busy)
 
 

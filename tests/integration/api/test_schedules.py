@@ -372,6 +372,22 @@ def test_the_same_request_twice_makes_one_schedule(call: Call) -> None:
     assert len(call("GET", "/schedules").json()["data"]) == 1
 
 
+def test_a_change_from_a_version_is_no_conflict_with_itself(call: Call) -> None:
+    path = f"/schedules/{created(call)['id']}"
+    how = {"json": {"name": "a", "version": 1}, "headers": {"Idempotency-Key": "rename"}}
+    first, again = (call("PATCH", path, **how) for _ in range(2))
+    assert (first.status_code, again.status_code) == (200, 200)
+    assert again.json() == first.json()
+    assert call("PATCH", path, json=how["json"]).status_code == 409
+
+
+def test_a_schedule_is_deleted_once(call: Call) -> None:
+    path = f"/schedules/{created(call)['id']}"
+    how = {"headers": {"Idempotency-Key": "the end"}}
+    assert [call("DELETE", path, **how).status_code for _ in range(2)] == [204, 204]
+    assert call("DELETE", path).status_code == 404
+
+
 @pytest.fixture
 def lake_client(services: Services, runs: NotedRuns, clock: ManualClock) -> Iterator[TestClient]:
     """Calls a hook whose deployment has a place for more files."""
