@@ -13,7 +13,9 @@ from remit.webhooks.event import canonical_json
 
 BATCH_EVENTS = 500
 BATCH_BYTES = 4 * 1024 * 1024
-"""What one request of `publish_many` may have, as the hook says."""
+BATCH_PARTS = 200_000
+"""What one request of `publish_many` may have, as the hook says: so many events, so many bytes, and
+so many commas, opening brackets and braces."""
 
 _HEAD, _TAIL = b'{"events":[', b"]}"
 
@@ -48,7 +50,7 @@ class Events:
     def publish_many(self, events: Iterable[Mapping[str, Any]]) -> list[Document]:
         """Publish many events, each with the members that `publish` takes, in as few requests as
         may be; returns what became of each, in their order: `accepted`, `duplicate`, or `conflict`
-        for one whose id was published before with another type or data.
+        for one whose id was published before for another event.
 
         If it raises, those of the requests before are published. With `id`s of their own, the same
         events can be published again.
@@ -60,22 +62,31 @@ class Events:
 
 
 def batches(
-    events: Iterable[Mapping[str, Any]], most: int = BATCH_EVENTS, size: int = BATCH_BYTES
+    events: Iterable[Mapping[str, Any]],
+    most: int = BATCH_EVENTS,
+    size: int = BATCH_BYTES,
+    parts: int = BATCH_PARTS,
 ) -> Iterator[bytes]:
-    """Bodies of at most so many events and bytes. An event that is larger has a body of its own,
-    which the hook refuses."""
+    """Bodies of at most so many events, bytes and parts. An event that is larger has a body of its
+    own, which the hook refuses."""
     batch: list[bytes] = []
-    free = size - len(_HEAD) - len(_TAIL)
-    left = free
+    bytes_free, parts_free = size - len(_HEAD) - len(_TAIL), parts - _parts(_HEAD)
+    bytes_left, parts_left = bytes_free, parts_free
     for event in events:
         text = canonical_json(plain_body(event)).encode()
-        if batch and (len(batch) == most or len(text) > left):
+        count = _parts(text)
+        if batch and (len(batch) == most or len(text) > bytes_left or count > parts_left):
             yield _body(batch)
-            batch, left = [], free
+            batch, bytes_left, parts_left = [], bytes_free, parts_free
         batch.append(text)
-        left -= len(text) + 1  # and a comma
+        bytes_left -= len(text) + 1  # and a comma
+        parts_left -= count + 1
     if batch:
         yield _body(batch)
+
+
+def _parts(text: bytes) -> int:
+    return sum(map(text.count, (b",", b"[", b"{")))
 
 
 def _body(events: list[bytes]) -> bytes:

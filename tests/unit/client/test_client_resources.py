@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from remit.api.event_bodies import MOST_EVENTS
+from remit.api.event_bodies import MOST_EVENTS, MOST_PARTS
 from remit.api.intake import BODY_BYTES
 from remit.api.pages import MAX_LIMIT
 from remit.client import RemitClient, SignatureInvalid
-from remit.client.events import BATCH_BYTES, BATCH_EVENTS, batches
+from remit.client.events import BATCH_BYTES, BATCH_EVENTS, BATCH_PARTS, batches
 from remit.client.transport import PAGE
 from tests.support.signatures import signed_headers
 from tests.unit.client.scripts import HOOK, Script, Time, client_of, problem, reply
@@ -148,6 +148,7 @@ def test_the_client_s_bounds_are_the_hook_s() -> None:
     assert PAGE == MAX_LIMIT
     assert BATCH_EVENTS == MOST_EVENTS
     assert BODY_BYTES["/events/batch"] == BATCH_BYTES
+    assert BATCH_PARTS == MOST_PARTS
 
 
 def test_endpoints_are_listed_at_once() -> None:
@@ -164,6 +165,7 @@ def test_a_change_sends_what_is_given_and_null_for_a_default(what: str) -> None:
     }
     assert script.bodies() == [{"rate": None, "columns": ["a", "b"]}] * 2
     assert {one.method for one in script.asked} == {"PATCH"}
+    assert len({*script.header("Idempotency-Key")}) == 1
 
 
 @pytest.mark.parametrize("what", ["endpoints", "schedules"])
@@ -172,6 +174,7 @@ def test_a_deletion_answers_nothing(what: str) -> None:
     script.steps[0] = type(script.steps[0])(204)
     assert getattr(client_of(script), what).delete("x") is None
     assert script.asked[0].method == "DELETE"
+    assert script.header("Idempotency-Key")[0]
 
 
 def test_decimals_are_sent_as_they_are_and_floats_are_not_sent() -> None:
@@ -210,6 +213,20 @@ def test_a_batch_has_as_many_bytes_as_fit_and_no_more() -> None:
         events, size=len(json.dumps({"events": events}, separators=(",", ":")))
     )
     assert json.loads(all_of_them) == {"events": events}
+
+
+def test_a_batch_has_as_many_parts_as_may_be_and_no_more() -> None:
+    events = [{"type": "a.b", "data": {"n": [0] * count}} for count in (1, 10, 100, 2, 300, 5)]
+    for parts in range(10, 500, 7):
+        bodies = list(batches(events, parts=parts))
+        found = [event for body in bodies for event in json.loads(body)["events"]]
+        assert found == events
+        sizes = [sum(map(body.count, (b",", b"[", b"{"))) for body in bodies]
+        alone = [len(json.loads(body)["events"]) == 1 for body in bodies]
+        assert all(n <= parts or one for n, one in zip(sizes, alone, strict=True))
+    (body,) = batches(events)
+    exactly = sum(map(body.count, (b",", b"[", b"{")))
+    assert [len(list(batches(events, parts=exactly - less))) for less in (0, 1)] == [1, 2]
 
 
 def test_no_events_are_no_request() -> None:
