@@ -19,6 +19,9 @@ log = logging.getLogger(__name__)
 TRIGGER_FAILED = "remit.hook.trigger_failed"
 """Counts, by `dag`, what Airflow did not start. Nothing is lost: the poller finds it."""
 
+UNLIMITED = "remit.hook.unlimited"
+"""Counts when requests began to pass without a limit for some seconds, for nobody counts them."""
+
 
 class Metrics(Protocol):
     """Where numbers go. For any thread and for event loops: nothing here waits."""

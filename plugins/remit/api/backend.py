@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from functools import cached_property, partial
@@ -11,7 +12,9 @@ from anyio import CapacityLimiter, to_thread
 
 from remit.api.catalog import ReportCatalog
 from remit.api.deliveries import Deliveries
+from remit.api.fairness import Fairness
 from remit.api.reading import Reader
+from remit.api.starts import Starts
 from remit.exports.store import ExportStore
 from remit.metrics import NO_METRICS, Metrics
 from remit.services import Services
@@ -20,7 +23,7 @@ from remit.triggers.counted import CountedTrigger
 from remit.webhooks.outbox import Outbox
 
 THREADS = 32
-"""Requests that wait for AWS or Airflow at a time, in one process of the API server."""
+"""Requests that wait for AWS at a time, in one process of the API server."""
 
 T = TypeVar("T")
 
@@ -38,7 +41,13 @@ class Backend:
         self._connecting = threading.Lock()
         self._services: Services | None = None
         self._threads = CapacityLimiter(THREADS)
-        self.deliveries = Deliveries(self.trigger.wake_delivery, self.run)
+        self._fairness = Fairness()
+        self.starts = Starts()
+        # A thread of its own: a slow Airflow holds up none of those who wait for AWS.
+        waking = CapacityLimiter(1)
+        self.deliveries = Deliveries(
+            self.trigger.wake_delivery, partial(to_thread.run_sync, limiter=waking)
+        )
         self.reader = Reader()
 
     @property
@@ -59,7 +68,7 @@ class Backend:
 
     async def close(self) -> None:
         """Finish what is under way by itself. For the end of the app, if the server tells it."""
-        await self.deliveries.close()
+        await asyncio.gather(self.deliveries.close(), self.starts.close())
         await self.reader.close()
 
     @property
@@ -80,5 +89,9 @@ class Backend:
 
     async def run(self, work: Callable[..., T], *arguments: Any, **named: Any) -> T:
         """The result of blocking work, done on a thread of the hook's own: neither the API server's
-        event loop nor the threads of Airflow's own routes are held up when DynamoDB is slow."""
-        return await to_thread.run_sync(partial(work, *arguments, **named), limiter=self._threads)
+        event loop nor the threads of Airflow's own routes are held up when DynamoDB is slow. Some
+        of them at a time for each merchant: the work of one does not hold up that of others."""
+        async with self._fairness.place():
+            return await to_thread.run_sync(
+                partial(work, *arguments, **named), limiter=self._threads
+            )

@@ -17,6 +17,7 @@ from remit.api.catalog import ReportCatalog
 from remit.api.description import export_fields
 from remit.api.documents import export_document
 from remit.api.export_schemas import ACCEPTED, EXPORT, EXPORT_AGAIN
+from remit.api.export_starts import ExportStarts, Stored
 from remit.api.filters import only
 from remit.api.idempotency import Idempotency, Operation
 from remit.api.parameters import parameters
@@ -30,21 +31,19 @@ from remit.errors import (
     NotFound,
     StoreUnavailable,
     TooManyExports,
-    TriggerUnavailable,
 )
 from remit.exports.active import check_active_exports
 from remit.exports.announce import announcement
 from remit.exports.entries import CANCELED, RETRIED, changed, requested
-from remit.exports.job import ExportJob, new_item, report_of, summary_of
+from remit.exports.job import ExportJob, new_item, report_of
 from remit.exports.request import check_length
 from remit.exports.store import RETRIED as AGAIN
 from remit.exports.store import ExportStore, is_key, owned
-from remit.ids import export_id, export_run_id
+from remit.ids import export_id
 from remit.services import Services
 
 log = logging.getLogger(__name__)
 
-EXPORT_DAG = "export_payments"
 HISTORY = "history"
 
 _ACCEPTED = "Export job created. You will receive a notification when complete."
@@ -57,9 +56,14 @@ class ExportApi:
         self._backend = backend
 
     def create(
-        self, call: Call, values: Mapping[str, Any], operation: Operation, root: str
+        self,
+        call: Call,
+        values: Mapping[str, Any],
+        operation: Operation,
+        root: str,
+        stored: Stored,
     ) -> Answer:
-        """Store a job, start its run, and answer as soon as the job is stored.
+        """Store a job, whose run is to be started then.
 
         The ids of the job and of the run are made of the operation: done again, it is the same job
         and the same run.
@@ -78,7 +82,7 @@ class ExportApi:
         self._check_active(job)
         self._keep(job, requested(self._services, job, call.actor))
         log.info("export %s for %r, asked for by %r", job.id, call.merchant_id, call.actor.name)
-        self._start(new_item(job))
+        stored(new_item(job))
         created = {"export_id": job.id, "status": "pending", "message": _ACCEPTED}
         return Answer(202, {**created, "check_url": path_of(root, job.id)})
 
@@ -102,7 +106,9 @@ class ExportApi:
         item = self._store.cancel(export, merchant, actor.name, news, [entry])
         return Answer(200, self._document(item, root))
 
-    def retry(self, call: Call, export: str, operation: Operation, root: str) -> Answer:
+    def retry(
+        self, call: Call, export: str, operation: Operation, root: str, stored: Stored
+    ) -> Answer:
         """Have an export of the caller's own made again that has failed or was canceled."""
         found = own_export(self._backend, call.caller, export)
         if found.get("status") in AGAIN:
@@ -110,7 +116,7 @@ class ExportApi:
         entry = changed(self._services, call.merchant_id, export, RETRIED, call.actor)
         item = self._store.retry(export, call.merchant_id, operation.id, [entry])
         if item.get("status") == "pending":
-            self._start(item)
+            stored(item)
         return Answer(202, self._document(item, root))
 
     def _document(self, item: Item, root: str) -> dict[str, Any]:
@@ -151,19 +157,6 @@ class ExportApi:
             except (NotFound, StoreUnavailable):
                 raise error from None
             log.info("export %s was stored, though: %s", job.id, error)
-
-    def _start(self, item: Item) -> None:
-        """Start the run of a job's next generation. The job is stored, and the poller picks it up
-        if that comes to nothing: the answer is 202 all the same."""
-        export = item["id"]
-        try:
-            run_id = export_run_id(export, int(item.get("generation", 0)) + 1)
-            conf, note = {"export_id": export}, summary_of(item)
-            self._backend.trigger.start(EXPORT_DAG, run_id, conf, note)
-        except TriggerUnavailable as error:
-            log.error("export %s waits for the poller: %s", export, error)  # noqa: TRY400
-        except Exception:
-            log.exception("export %s waits for the poller", export)
 
     @property
     def _services(self) -> Services:
@@ -220,7 +213,7 @@ Root = Annotated[str, Depends(root_of)]
 def router(backend: Backend) -> APIRouter:
     """The routes."""
     api = ExportApi(backend)
-    idempotency = Idempotency(backend)
+    idempotency, starts = Idempotency(backend), ExportStarts(backend)
     routes = APIRouter(tags=["Exports"])
 
     @routes.post(
@@ -237,10 +230,10 @@ def router(backend: Backend) -> APIRouter:
         `start_date` and `end_date` always. `GET /reports` has the reports, their columns and their
         filters."""
 
-        def do(operation: Operation) -> Answer:
-            return api.create(call, values, operation, root)
+        def do(operation: Operation, stored: Stored) -> Answer:
+            return api.create(call, values, operation, root, stored)
 
-        return await idempotency.once(request, call, values, do)
+        return await starts.once(request, call, values, do)
 
     @routes.get(
         "/exports/{export}",
@@ -285,9 +278,9 @@ def router(backend: Backend) -> APIRouter:
         to which records count, and expires when it would have. If its end was announced by a
         webhook before, the same end is not announced again."""
 
-        def do(operation: Operation) -> Answer:
-            return api.retry(call, export, operation, root)
+        def do(operation: Operation, stored: Stored) -> Answer:
+            return api.retry(call, export, operation, root, stored)
 
-        return await idempotency.once(request, call, {}, do)
+        return await starts.once(request, call, {}, do)
 
     return routes

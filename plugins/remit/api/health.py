@@ -6,6 +6,7 @@ else, and however often they are asked for, the parts are looked at once in a fe
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -13,7 +14,7 @@ from time import monotonic
 from types import MappingProxyType
 from typing import Any
 
-from anyio import CapacityLimiter, Lock, create_task_group, move_on_after, to_thread
+from anyio import CapacityLimiter, Lock, to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -50,8 +51,9 @@ class Readiness:
         self._asking = Lock()
         self._until = -1.0
         self._found: Mapping[str, str] = MappingProxyType({})
-        # A thread for each: one that hangs holds up nobody but the next look at its own part.
+        # One look at a part at a time, on a thread of its own: one that hangs holds up nobody.
         self._threads = {part: CapacityLimiter(1) for part in checks}
+        self._looks: dict[str, asyncio.Task[bool]] = {}
 
     async def look(self) -> Mapping[str, str]:
         """Part to `ok` or `failing`, a few seconds old at the most."""
@@ -64,24 +66,30 @@ class Readiness:
         return self._found
 
     async def _ask(self) -> Mapping[str, str]:
-        found = dict.fromkeys(self._checks, FAILING)
-
-        async def ask(part: str, check: Callable[[], object]) -> None:
-            try:
-                await to_thread.run_sync(check, limiter=self._threads[part], abandon_on_cancel=True)
-            except Exception as error:  # noqa: BLE001 - whatever it is, the part is failing
-                log.warning("not ready: %s: %s", part, error)
-            else:
-                found[part] = OK
-
-        with move_on_after(CHECK_SECONDS) as limit:
-            async with create_task_group() as tasks:
-                for part, check in self._checks.items():
-                    tasks.start_soon(ask, part, check)
-        if limit.cancelled_caught:
-            late = [part for part, said in found.items() if said == FAILING]
+        """Parts whose look goes on from before are failing: no other look joins them."""
+        asked = {
+            part: asyncio.create_task(self._passes(part))
+            for part in self._checks
+            if part not in self._looks or self._looks[part].done()
+        }
+        self._looks.update(asked)
+        if asked:
+            await asyncio.wait(asked.values(), timeout=CHECK_SECONDS)
+        if late := [part for part, look in self._looks.items() if not look.done()]:
             log.warning("not ready: no answer within %g s: %s", CHECK_SECONDS, ", ".join(late))
-        return found
+        passed = {part for part, look in asked.items() if look.done() and look.result()}
+        return {part: OK if part in passed else FAILING for part in self._checks}
+
+    async def _passes(self, part: str) -> bool:
+        try:
+            # Cancelled only when the event loop ends, which waits for no check.
+            await to_thread.run_sync(
+                self._checks[part], limiter=self._threads[part], abandon_on_cancel=True
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, the part is failing
+            log.warning("not ready: %s: %s", part, error)
+            return False
+        return True
 
 
 def router(backend: Backend) -> APIRouter:

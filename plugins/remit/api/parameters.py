@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 
 from remit.api.strict_json import parse_object
@@ -12,6 +12,9 @@ from remit.errors import FieldError, InvalidRequest
 
 AT_ONCE = 32 * 1024
 """Bytes of a body that are parsed on the event loop: some 0.2 ms. More are parsed on a thread."""
+
+_PARSING = CapacityLimiter(2)
+"""Threads of the hook's own, for Airflow's routes need theirs. More would wait for one another."""
 
 
 async def parameters(request: Request) -> dict[str, Any]:
@@ -39,7 +42,7 @@ async def json_object(request: Request) -> dict[str, Any]:
         return {}
     if len(body) <= AT_ONCE:
         return parse_object(body)
-    return await to_thread.run_sync(parse_object, body)
+    return await to_thread.run_sync(parse_object, body, limiter=_PARSING)
 
 
 def _take(values: dict[str, Any], name: str, value: Any) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import threading
 import time
 from dataclasses import replace
 from typing import Any
@@ -12,12 +13,14 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from fastapi.testclient import TestClient
 
+from remit.api import starts
 from remit.api.app import create_app
 from remit.api.backend import Backend
 from remit.api.call import Call
 from remit.api.exports import ExportApi
 from remit.api.idempotency import Operation
 from remit.auth import Caller, Verifier
+from remit.aws.items import Item
 from remit.aws.session import FOR_REQUESTS, Aws, Patience
 from remit.errors import ConfigurationError, TooManyExports
 from remit.exports.pipeline import ExportPipeline
@@ -425,22 +428,57 @@ def test_an_operation_that_is_done_again_is_the_same_job_and_the_same_run(
     api = ExportApi(Backend(lambda: services, runs))
     call = Call(Caller("merchant-1", frozenset({"payments"})), "request-1", None)
     operation = Operation("0123456789abcdef" * 2, clock())
+    stored: list[Item] = []
 
-    first = api.create(call, QUERY, operation, "/remit")
+    first = api.create(call, QUERY, operation, "/remit", stored.append)
     clock.advance(20)
     for number in range(services.settings.max_active_exports):
         services.tables.export_jobs.put({"id": f"more-{number}", "activeFor": "merchant-1"})
-    again = api.create(call, QUERY, operation, "/remit")
+    again = api.create(call, QUERY, operation, "/remit", stored.append)
     with pytest.raises(TooManyExports):
-        api.create(call, QUERY, Operation("f" * 32, clock()), "/remit")
+        api.create(call, QUERY, Operation("f" * 32, clock()), "/remit", stored.append)
     services.tables.client.delete_item(TableName="ExportJobs", Key={"id": {"S": "more-0"}})
     services.tables.client.delete_item(TableName="ExportJobs", Key={"id": {"S": "more-1"}})
-    other = api.create(call, QUERY, Operation("f" * 32, clock()), "/remit")
+    other = api.create(call, QUERY, Operation("f" * 32, clock()), "/remit", stored.append)
 
     assert first == again
     assert first.document["export_id"] != other.document["export_id"]
-    assert len({run_id for _, run_id, _ in runs.started}) == 2
+    ids = [answer.document["export_id"] for answer in (first, again, other)]
+    assert [job["id"] for job in stored] == ids
     assert len(entries_of(services, "merchant-1")) == 2
+
+
+def test_a_slow_airflow_delays_the_answer_for_a_moment_and_nobody_else(
+    services: Services,
+    runs: NotedRuns,
+    clock: ManualClock,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    most = starts.THREADS + 2
+    monkeypatch.setattr(starts, "WAIT_SECONDS", 0.02)
+    monkeypatch.setattr(starts, "MOST", most)
+    monkeypatch.setattr("remit.api.backend.THREADS", 1)  # a start that held it would hold them all
+    answers, start = threading.Event(), runs.start
+
+    def slow(*arguments: Any) -> None:
+        answers.wait(60)
+        start(*arguments)
+
+    runs.start = slow  # type: ignore[method-assign]
+    with TestClient(create_app(lambda: services, runs, Verifier(TOKENS, clock))) as client:
+        for number in range(most + 3):
+            header = bearer(token(clock, f"merchant-{number}"))
+            answer = client.post(URL, headers=header, params=QUERY)
+            assert answer.status_code == 202
+            url = f"/exports/{answer.json()['export_id']}"
+            assert client.get(url, headers=header).json()["status"] == "pending"
+        assert runs.started == []
+        answers.set()
+
+    assert len(runs.started) == most  # the end of the app waited for them
+    assert len(jobs(services)) == most + 3
+    assert sum("waits for the poller: too many starts" in line for line in caplog.messages) == 3
 
 
 def test_a_run_that_does_not_start_is_counted(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -11,11 +13,14 @@ import pytest
 from fastapi.testclient import TestClient
 
 from benchmarks.standins.http import Response
+from remit.api import limits
 from remit.api.app import create_app
 from remit.auth import Verifier
+from remit.aws.session import FOR_REQUESTS
 from remit.errors import TooManyExports
 from remit.exports.active import ATTRIBUTE, check_active_exports
 from remit.exports.pipeline import ExportPipeline
+from remit.metrics import UNLIMITED, NoMetrics
 from remit.services import Services
 from remit.stop import Stop
 from remit.webhooks.permits import MERCHANT
@@ -161,6 +166,48 @@ def test_the_limit_holds_again_once_the_store_is_back(
     standins.queries.instead = lambda _: None
     clock.advance(6)
     assert statuses(client, clock, 2 * RATE) == {200: RATE, 429: RATE}
+
+
+def test_a_store_that_fails_late_lets_them_pass_from_then_on(
+    client: TestClient, clock: ManualClock, standins: StandIns
+) -> None:
+    def late(_: object) -> Response:
+        clock.advance(6)
+        return Response(500, {}, [b"{}"])
+
+    standins.queries.instead = late
+    assert statuses(client, clock, 3 * RATE) == {200: 3 * RATE}
+
+
+def test_a_store_that_hangs_lets_them_pass_soon(
+    services: Services, runs: NotedRuns, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "ASK_SECONDS", 0.1)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        aws = aws_at(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        client = process(replace(services, aws=aws), runs, clock)
+        started = time.monotonic()
+        assert statuses(client, clock, 3 * RATE) == {200: 3 * RATE}
+        assert time.monotonic() - started < FOR_REQUESTS.dynamodb
+
+
+def test_that_there_is_no_limit_is_counted_and_told_once_a_minute(
+    services: Services, runs: NotedRuns, clock: ManualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    counted: list[str] = []
+
+    class Counting(NoMetrics):
+        def count(self, name: str, **_: str) -> None:
+            counted.append(name)
+
+    services.tables.client.delete_table(TableName="RateLimits")
+    client = TestClient(create_app(lambda: services, runs, Verifier(TOKENS, clock), Counting()))
+    for _ in range(20):
+        assert statuses(client, clock, 1) == {200: 1}
+        clock.advance(6)
+
+    assert counted == 20 * [UNLIMITED]
+    assert sum("pass without a limit" in line for line in caplog.messages) == 2
 
 
 def test_without_the_table_requests_pass(

@@ -13,6 +13,7 @@ from remit.api.call import Call
 from remit.api.exports import ExportApi
 from remit.api.idempotency import Operation
 from remit.auth import Caller
+from remit.aws.items import Item
 from remit.errors import LeaseLost
 from remit.exports.pipeline import ExportPipeline
 from remit.services import Services
@@ -195,14 +196,15 @@ def test_the_same_operation_again_is_one_retry(
     call = Call(Caller("merchant-1", frozenset({"payments"})), "request-1", None)
     operation = Operation("a" * 32, clock())
 
-    first = api.retry(call, "export-1", operation, "")
-    again = api.retry(call, "export-1", operation, "")
+    stored: list[Item] = []
+    first = api.retry(call, "export-1", operation, "", stored.append)
+    again = api.retry(call, "export-1", operation, "", stored.append)
     held = claimed(failed)
-    meanwhile = api.retry(call, "export-1", operation, "")
+    meanwhile = api.retry(call, "export-1", operation, "", stored.append)
 
     assert first == again
     assert meanwhile.document["status"] == "processing"
-    assert len({run_id for _, run_id, _ in runs.started}) == 1
+    assert [(job["id"], job["generation"]) for job in stored] == 2 * [("export-1", 2)]
     assert actions(services) == ["exports.export.retried"]
     assert record(services)["claim"] == held.token
 

@@ -60,14 +60,27 @@ async def test_a_part_that_hangs_is_failing_and_holds_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("remit.api.health.CHECK_SECONDS", 0.05)
-    release, now = threading.Event(), Seconds()
-    readiness = Readiness({"hangs": release.wait, "store": Part()}, now)
+    release, now, asked = threading.Event(), Seconds(), []
+
+    def hangs() -> None:
+        asked.append("")
+        release.wait(60)
+
+    readiness = Readiness({"hangs": hangs, "store": Part()}, now)
     try:
-        for _ in range(6):  # more than there are threads
+        for _ in range(6):
             assert await readiness.look() == {"hangs": "failing", "store": "ok"}
             now.now += KEPT_SECONDS + 1
+        assert len(asked) == 1  # one thread hangs, not one for each look
     finally:
         release.set()
+    monkeypatch.setattr("remit.api.health.CHECK_SECONDS", 10)
+    for _ in range(1000):  # until the one that hung has ended
+        if (await readiness.look())["hangs"] == "ok":
+            break
+        now.now += KEPT_SECONDS + 1
+        await anyio.sleep(0.01)
+    assert await readiness.look() == {"hangs": "ok", "store": "ok"}
 
 
 async def test_a_bug_in_a_check_is_a_failing_part() -> None:
