@@ -224,7 +224,7 @@ def follow_links(
 def test_what_was_made_is_there_until_it_is_deleted(
     header_of: Callable[[str], Headers],
 ) -> None:
-    follow_links(header_of, 2 * FEW, MADE)
+    follow_links(header_of, 4 * FEW, MADE)
 
 
 @pytest.mark.slow
