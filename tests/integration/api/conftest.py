@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+from remit.api import limits, starts
 from remit.api.app import create_app
 from remit.auth import Verifier
 from remit.services import Services
@@ -27,6 +28,13 @@ __all__ = [
     "services_on_folder",
     "standins",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _no_wait_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy host what is quick may take seconds: nobody passes, or is left, for that."""
+    monkeypatch.setattr(limits, "ASK_SECONDS", 30.0)
+    monkeypatch.setattr(starts, "WAIT_SECONDS", 30.0)
 
 
 @pytest.fixture
