@@ -231,4 +231,4 @@ def test_what_was_made_is_there_until_it_is_deleted(
 def test_in_hundreds_of_scenarios_what_was_made_is_there_until_it_is_deleted(
     header_of: Callable[[str], Headers],
 ) -> None:
-    follow_links(header_of, MANY, MADE | USED | UNMADE)
+    follow_links(header_of, 2 * MANY, MADE | USED | UNMADE)
