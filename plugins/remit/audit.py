@@ -3,7 +3,7 @@ removes them when their time is up.
 
 An entry is an action of the transaction that makes the change it tells of, so that there is neither
 a change without its entry nor an entry without its change. What changes nothing, a link that is
-minted for one, is told before it is given away.
+minted for one, is told before it is given away; and what was refused, once that is answered.
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def new_suffix() -> str:
 
 
 DONE = "done"
-"""The result of what was done. What is refused changes nothing, and is in the API server's log."""
+"""The result of what was done."""
+REFUSED = "refused"
+"""The result of what was asked for and not done. It changes nothing."""
 
 _FIRST, _LAST = "0", "~"
 """Before and after every id: it begins with an instant."""
@@ -159,6 +161,7 @@ class AuditLog:
         actor: Actor,
         target: str,
         details: Mapping[str, Any] | None = None,
+        result: str = DONE,
     ) -> Item:
         """An entry's record.
 
@@ -174,7 +177,7 @@ class AuditLog:
             "action": action,
             **actor.attributes(),
             "target": target,
-            "result": DONE,
+            "result": result,
             "details": dict(details or {}),
             "expiresAt": epoch_seconds(now + self._retention),
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from remit.audit import Actor, Via
+from remit.audit import DONE, Actor, Via
 from remit.clock import parse_instant
 from remit.services import Services
 
@@ -23,6 +23,7 @@ class Entry:
     actor: Actor
     target: str
     details: Mapping[str, Any]
+    result: str = DONE
 
 
 def entries_of(services: Services, merchant_id: str) -> list[Entry]:
@@ -45,6 +46,7 @@ def entries_of(services: Services, merchant_id: str) -> list[Entry]:
             ),
             target=item["target"],
             details=item["details"],
+            result=item.get("result", DONE),
         )
         for item in found
     ]

@@ -28,6 +28,7 @@ from remit.api.conduct import Conduct
 from remit.api.guard import Guard
 from remit.api.intake import Intake
 from remit.api.limits import RateLimit
+from remit.api.refused import Refused
 from remit.auth import Verifier
 from remit.errors import ConfigurationError
 from remit.metrics import NO_METRICS, Metrics
@@ -85,4 +86,5 @@ def create_app(
     app.add_middleware(RateLimit, backend=backend)
     app.add_middleware(Guard, verifier=verifier)
     app.add_middleware(Conduct)
+    app.add_middleware(Refused, backend=backend)
     return app

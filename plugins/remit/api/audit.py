@@ -56,9 +56,9 @@ _ENTRY: dict[str, Any] = {
     "properties": {
         "id": _TEXT,
         "at": {"type": "string", "format": "date-time"},
-        "action": {**_TEXT, "description": "What was done"},
+        "action": {**_TEXT, "description": "What was done, or was asked for"},
         "target": {**_TEXT, "description": "The id of what it was done to"},
-        "result": {**_MAYBE, "description": "`done`"},
+        "result": {**_MAYBE, "description": "`done`, or `refused`"},
         "actor": {**_TEXT, "description": "The token's `email`, or the merchant; an operator"},
         "via": {"type": "string", "enum": [via.value for via in Via]},
         "address": {**_MAYBE, "description": "The IP address that the request came from"},

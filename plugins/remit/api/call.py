@@ -45,11 +45,15 @@ class Call:
         )
 
 
+def call_in(scope: Scope) -> Call:
+    """The request of an ASGI scope that the guard let in."""
+    client = scope.get("client")
+    return Call(scope[CALLER], scope[REQUEST_ID], client[0] if client else None)
+
+
 async def call_of(request: Request) -> Call:
     """The request as routes see it."""
-    scope = request.scope
-    address = request.client.host if request.client else None
-    return Call(scope[CALLER], scope[REQUEST_ID], address)
+    return call_in(request.scope)
 
 
 def route_path(scope: Scope) -> str:

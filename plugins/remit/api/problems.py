@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
+from starlette.types import Receive, Scope, Send
 
 from remit.api import request_id
 from remit.api.call import shown_path
@@ -47,6 +48,9 @@ from remit.errors import (
 log = logging.getLogger(__name__)
 
 PREFIX = "/remit/problems/"
+
+PROBLEM = "remit.problem"
+"""Member of an ASGI scope: the `Kind` of the problem that the request was answered with."""
 
 RETRY_AFTER = timedelta(seconds=5)
 """When a request that found no store is worth sending again."""
@@ -139,6 +143,18 @@ _HEADERS: Mapping[int, Mapping[str, str]] = MappingProxyType(
 )
 
 
+class _Problem(Response):
+    """An answer that leaves its kind in the scope of the request, for whoever looks at it then."""
+
+    def __init__(self, kind: Kind, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._kind = kind
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope[PROBLEM] = self._kind
+        await super().__call__(scope, receive, send)
+
+
 def problem(error: RemitError) -> Response:
     """The answer to an error of `KINDS`."""
     kind = next(kind for base, kind in KINDS.items() if isinstance(error, base))
@@ -172,7 +188,8 @@ def document(
         "request_id": request_id.current(),
         **(members or {}),
     }
-    return Response(
+    return _Problem(
+        kind,
         # A lone surrogate, which a member's name may hold, has no UTF-8: it stays an escape.
         json.dumps(body, ensure_ascii=False).encode(errors="backslashreplace"),
         status_code=kind.status,

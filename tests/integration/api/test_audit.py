@@ -64,14 +64,21 @@ def test_a_merchant_reads_who_did_what_from_where_with_which_token(
     }
 
 
-def test_what_is_refused_is_not_in_it(
+def test_what_was_refused_is_in_it_and_changes_nothing(
     client: TestClient, services: Services, clock: ManualClock
 ) -> None:
     header = bearer(token(clock))
     client.post("/payments/export", headers=header, params={"start_date": "monday"})
     client.post("/exports/export-1/cancel", headers=header)
 
-    assert actions(get(client, clock)) == []
+    entries = get(client, clock).json()["data"]
+    assert {(entry["action"], entry["result"]) for entry in entries} == {
+        ("requests.refused", "refused")
+    }
+    assert {entry["target"] for entry in entries} == {
+        "/payments/export",
+        "/exports/export-1/cancel",
+    }
 
 
 def test_the_newest_comes_first_and_pages_join(

@@ -6,8 +6,8 @@ import json
 from datetime import timedelta
 
 from remit.api import audit as route
-from remit.api import events
-from remit.audit import Via
+from remit.api import events, refused
+from remit.audit import DONE, REFUSED, Via
 from remit.exports import entries
 from remit.settings import Settings
 from tests.unit.project.documents import Document, names
@@ -43,6 +43,16 @@ def test_the_actions_of_exports_are_those_of_the_code() -> None:
 def test_the_actions_of_events_are_those_of_the_code() -> None:
     known = [events.PUBLISHED_ONE, events.PUBLISHED_MANY]
     assert listed("action of events", "when, and `details`") == known
+
+
+def test_what_is_said_of_refusals_is_as_the_code_has_it() -> None:
+    assert listed("action of refusals", "when, and `details`")[0] == refused.ACTION
+    assert f"at most {refused.MOST_PER_MINUTE} refusals of a merchant in a minute" in " ".join(
+        DOCUMENT.text.split()
+    )
+    statuses = sorted(refused.STATUSES)
+    assert f"{', '.join(map(str, statuses[:-1]))} or {statuses[-1]}, has an" in DOCUMENT.text
+    assert f"`{DONE}`, or `{REFUSED}`" in DOCUMENT.text
 
 
 def test_the_parameters_are_those_of_the_route() -> None:
