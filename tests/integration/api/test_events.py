@@ -411,7 +411,8 @@ def test_the_audit_log_has_who_published_an_event(
     client.post(PATH, json=EVENT, headers=header)  # a duplicate
     client.post(PATH, json={**EVENT, "data": {}}, headers=header)  # in conflict
     client.post(PATH, json=numbered(2, type="Wrong"), headers=header)
-    assert entries_of(services, "merchant-1") == [entry]
+    entries = entries_of(services, "merchant-1")
+    assert [one for one in entries if one.action.startswith("events.")] == [entry]
 
 
 def test_the_audit_log_has_one_entry_of_a_batch(
@@ -419,9 +420,10 @@ def test_the_audit_log_has_one_entry_of_a_batch(
 ) -> None:
     events = [numbered(number) for number in range(30)]
     assert full.post(BATCH, json={"events": events}, headers=header).status_code == 429
-    assert entries_of(services, "merchant-1") == []
+    assert not any(one.action.startswith("events.") for one in entries_of(services, "merchant-1"))
     client.post(BATCH, json={"events": events}, headers=header)
-    (entry,) = entries_of(services, "merchant-1")
+    entries = entries_of(services, "merchant-1")
+    (entry,) = [one for one in entries if one.action.startswith("events.")]
     assert entry.action == "events.batch.published"
     assert entry.target.startswith("batch-")
     assert entry.details == {"count": 30, "first": [f"evt-{number}" for number in range(10)]}
