@@ -26,8 +26,8 @@ class Entry:
     result: str = DONE
 
 
-def entries_of(services: Services, merchant_id: str) -> list[Entry]:
-    """A merchant's entries, the newest first."""
+def entries_of(services: Services, merchant_id: str, result: str = DONE) -> list[Entry]:
+    """A merchant's entries of what was done, or of what was refused, the newest first."""
     found = services.tables.audit_log.query(
         "#merchantID = :merchant", {"merchant": merchant_id}, descending=True
     )
@@ -49,4 +49,5 @@ def entries_of(services: Services, merchant_id: str) -> list[Entry]:
             result=item.get("result", DONE),
         )
         for item in found
+        if item.get("result", DONE) == result
     ]

@@ -13,7 +13,7 @@ from remit.api.backend import Backend
 from remit.api.call import CALLER, REQUEST_ID
 from remit.api.problems import problem
 from remit.api.refused import MOST_PER_MINUTE, Refused
-from remit.audit import AuditLog, Via
+from remit.audit import REFUSED, AuditLog, Via
 from remit.auth import Caller
 from remit.errors import Conflict, NotFound, NotPermitted, RemitError, StoreUnavailable
 from remit.services import Services
@@ -52,7 +52,7 @@ def test_an_entry_says_who_tried_what_and_why_it_was_refused(
     header = bearer(forged(clock, jti="token-1", permissions=["payments"]))
     answer = client.delete("/webhooks/endpoints/ep-1", headers=header)
 
-    (entry,) = entries_of(services, MERCHANT)
+    (entry,) = entries_of(services, MERCHANT, REFUSED)
 
     assert answer.status_code == 403
     assert (entry.action, entry.result) == ("requests.refused", "refused")
@@ -73,7 +73,7 @@ def test_what_was_to_be_read_or_has_no_token_has_none(
     assert client.get("/exports/export-1", headers=bearer(token(clock))).status_code == 404
     assert client.post("/exports/export-1/cancel").status_code == 401
     assert client.put("/exports", headers=bearer(token(clock))).status_code == 405
-    assert entries_of(services, MERCHANT) == []
+    assert entries_of(services, MERCHANT, REFUSED) == []
 
 
 def test_a_path_that_no_route_has_is_named_without_a_token_in_it(
@@ -81,7 +81,7 @@ def test_a_path_that_no_route_has_is_named_without_a_token_in_it(
 ) -> None:
     there = token(clock)
     assert client.post(f"/x/{there}", headers=bearer(there)).status_code == 404
-    (entry,) = entries_of(services, MERCHANT)
+    (entry,) = entries_of(services, MERCHANT, REFUSED)
     assert entry.target == "/x/[hidden]…"
     assert entry.details == {"method": "POST", "type": "/remit/problems/not-found"}
 
@@ -94,13 +94,13 @@ async def test_of_a_merchant_there_are_so_many_in_a_minute(
         assert (await call(app, **scope_of())).status == 409
     assert (await call(app, **scope_of("merchant-2"))).status == 409
 
-    assert len(entries_of(services, MERCHANT)) == MOST_PER_MINUTE
-    assert len(entries_of(services, "merchant-2")) == 1
+    assert len(entries_of(services, MERCHANT, REFUSED)) == MOST_PER_MINUTE
+    assert len(entries_of(services, "merchant-2", REFUSED)) == 1
     assert caplog.text.count("see the access log") == 1
 
     time.now = 60.0
     await call(app, **scope_of())
-    assert len(entries_of(services, MERCHANT)) == MOST_PER_MINUTE + 1
+    assert len(entries_of(services, MERCHANT, REFUSED)) == MOST_PER_MINUTE + 1
 
 
 async def test_the_answer_is_out_before_and_whatever_happens(
@@ -132,4 +132,4 @@ async def test_what_the_moment_refuses_has_none(services: Services, error: Remit
     app, _ = noting(services, error)
     await call(app, **scope_of())
     expected = 0 if isinstance(error, StoreUnavailable) else 1
-    assert len(entries_of(services, MERCHANT)) == expected
+    assert len(entries_of(services, MERCHANT, REFUSED)) == expected
