@@ -18,10 +18,15 @@ DATES = b'"start_date": "2026-01-01", "end_date": "2026-01-31"'
 
 @pytest.fixture(autouse=True)
 def _nothing_is_done(standins: StandIns, services: Services, runs: NotedRuns) -> Any:
-    """No test of this file reads, writes or starts anything, but for the merchant's rate."""
+    """No test of this file reads, writes or starts anything, but for the merchant's rate, and an
+    entry that says that it was refused."""
     _ = services.tables, services.s3  # clients that are made in a request would be slow
     yield
-    asked = [body for _, body in standins.queries.seen if b"RateLimits" not in body]
+    asked = [
+        body
+        for _, body in standins.queries.seen
+        if b'"RateLimits"' not in body and b'{"S": "requests.refused"}' not in body
+    ]
     assert asked == []
     assert standins.objects.seen == []
     assert runs.started == []

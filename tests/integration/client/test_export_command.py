@@ -234,6 +234,12 @@ def test_ctrl_c_before_there_is_an_id_says_so(
     assert "the export may have been asked for all the same" in printed.err
 
 
+def heed_ctrl_c() -> None:
+    """A shell makes what it starts in the background deaf to it, and so are these tests then, and
+    all that they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """The command as a process."""
@@ -243,6 +249,7 @@ def process(*arguments: str) -> Iterator[subprocess.Popen[str]]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,  # noqa: PLW1509 - it sets a signal, and takes no lock
     )
     try:
         yield started
