@@ -123,7 +123,9 @@ def event() -> dict[str, object]:
 def alone(plan: Plan, tables: Store) -> Runs:
     """The app without Airflow around it, with and without its token check, in turns."""
     tokens = {"secret": "s" * 48, "issuer": "bench", "audience": "payment-api"}
-    settings = TokenSettings(tokens["secret"], tokens["issuer"], tokens["audience"])
+    settings = TokenSettings(
+        secret=tokens["secret"], issuer=tokens["issuer"], audience=tokens["audience"]
+    )
     token = mint(settings, MERCHANT, permissions=("payments",), now=datetime.now(UTC))
     with ExitStack() as opened:
 
