@@ -14,6 +14,10 @@ from datetime import UTC, datetime, timedelta
 Clock = Callable[[], datetime]
 """Returns the current instant, timezone-aware, in UTC."""
 
+OFFSET_MARGIN = timedelta(hours=14)
+"""Stored times may carry any offset (-12:00 to +14:00), and an index orders them as strings: where
+it is asked for a span of time, it is asked for this much more on both sides."""
+
 _RFC3339 = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})[Tt ](?P<time>(?:[01]\d|2[0-3]):\d{2}:\d{2})"
     r"(?:\.(?P<fraction>\d+))?(?P<offset>[Zz]|[+-]\d{2}:[0-5]\d)",

@@ -55,6 +55,21 @@ def transact(client: Any, actions: Sequence[Mapping[str, Any]]) -> None:
             return
 
 
+def transact_if(client: Any, actions: Sequence[Mapping[str, Any]]) -> bool:
+    """Do all actions or none. False: the condition of one does not hold, and nothing was done.
+
+    Raises:
+        TransactionCanceled: there is another reason.
+    """
+    try:
+        transact(client, actions)
+    except TransactionCanceled as canceled:
+        if FAILED_CONDITION not in canceled.reasons:
+            raise
+        return False
+    return True
+
+
 def reasons_of(answer: Mapping[str, Any]) -> list[str | None]:
     """One code per action of a canceled transaction, None for innocent ones."""
     codes = [reason.get("Code") for reason in answer.get("CancellationReasons", ())]

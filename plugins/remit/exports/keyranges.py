@@ -1,4 +1,9 @@
-"""Ranges of an index: where the records of a span of time may lie, and the queries for them."""
+"""Ranges of an index: where the records of a span of time may lie, and the queries for them.
+
+The key condition is wider than the span by `OFFSET_MARGIN`, up to whole days: within a day, the
+index first has the times with a space before the clock, then those with a `T`, then those with a
+`t`. The report's SQL then decides by the instant.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,9 @@ from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
-from remit.clock import parse_instant
+from remit.clock import OFFSET_MARGIN, parse_instant
 from remit.exports.reports import Source
 from remit.exports.request import TimeRange
-
-OFFSET_MARGIN = timedelta(hours=14)
-"""Stored times may carry any offset (-12:00 to +14:00), and the index orders them as strings. The
-key condition is wider by this much on both sides, up to whole days: within a day, the index first
-has the times with a space before the clock, then those with a `T`, then those with a `t`. The
-report's SQL then decides by the instant."""
 
 _DAY = timedelta(days=1)
 _BESIDE_T: Mapping[str, str] = MappingProxyType({"": "00:00:00", " ": "00:00:00", "t": "23:59:59"})

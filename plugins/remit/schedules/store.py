@@ -21,7 +21,7 @@ from typing import Any
 from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
 from remit.aws.table import Pair
-from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
+from remit.aws.transactions import transact_if
 from remit.errors import Conflict, NotFound, StoreUnavailable
 from remit.schedules.beats import PLACE, place_of
 from remit.schedules.schedule import (
@@ -228,11 +228,7 @@ class ScheduleStore:
         entry = self._audit.entry(
             merchant_id, action, actor=actor, target=schedule, details=details
         )
-        try:
-            transact(self._client, [*actions, entry])
-        except TransactionCanceled as canceled:
-            if FAILED_CONDITION not in canceled.reasons:
-                raise
+        if not transact_if(self._client, [*actions, entry]):
             return False
         log.info("%s: %s of %s, by %r", action, schedule, merchant_id, actor.name)
         return True

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from remit.audit import Actor, AuditLog
 from remit.aws.items import Item
 from remit.aws.table import Pair
-from remit.aws.transactions import FAILED_CONDITION, TransactionCanceled, transact
+from remit.aws.transactions import transact_if
 from remit.clock import format_instant
 from remit.errors import FieldError, InvalidRequest, NotFound, StoreUnavailable
 from remit.services import Services
@@ -125,11 +125,7 @@ class EndpointRecords:
         entry = self._audit.entry(
             merchant_id, action, actor=actor, target=endpoint_id, details=details
         )
-        try:
-            transact(self._tables.client, [*actions, entry])
-        except TransactionCanceled as canceled:
-            if FAILED_CONDITION not in canceled.reasons:
-                raise
+        if not transact_if(self._tables.client, [*actions, entry]):
             return False
         log.info("%s: endpoint %s of %s, by %r", action, endpoint_id, merchant_id, actor.name)
         return True

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from remit.aws.items import Item
 from remit.aws.limits import MAX_KEY_BYTES
-from remit.clock import format_instant, parse_instant
+from remit.aws.newest import created_bounds, created_within, newest
+from remit.clock import format_instant
 from remit.errors import FieldError, InvalidRequest, NotFound
 from remit.services import Services
 from remit.webhooks.endpoint import DEFAULT_ENDPOINT, ENDPOINT_ID, matches
@@ -26,18 +27,12 @@ from remit.webhooks.event import EVENT_ID
 from remit.webhooks.policy import Status
 from remit.webhooks.record import Unsendable, payload_in
 
-INDEX = "gsi-merchant-created"
-
 STATUSES = tuple(status.value for status in Status)
 
 MOST_ATTEMPTS = 100
 """Of one webhook, that are shown: Remit's own schedule makes 33 at the most in a lifetime."""
 
-_LOOK = 100  # records that are read together
 _ROUNDS = 10  # of reading, for one page, however few of them match
-
-_OFFSET = timedelta(hours=14)  # the largest that is in use
-_LEAST, _GREATEST = "\x00", "\U0010ffff"
 
 _ATTRIBUTES = (
     "merchantID",
@@ -78,32 +73,18 @@ class WebhookFilter:
         """Whether every webhook is wanted."""
         return self == WebhookFilter()
 
-    def wants(self, record: Mapping[str, Any]) -> bool:
+    def wants(self, record: Item) -> bool:
         """Whether a record is one of them."""
         return (
             self.endpoint_id in (None, record.get("endpointID", DEFAULT_ENDPOINT))
             and self.status in (None, record.get("status"))
             and (self.type is None or matches(self.type, str(record.get("eventType", ""))))
-            and self._covers(record.get("createdAt"))
-        )
-
-    def _covers(self, created_at: Any) -> bool:
-        if self.created_after is None and self.created_before is None:
-            return True
-        try:
-            created = parse_instant(created_at)
-        except (TypeError, ValueError):
-            return False
-        return (self.created_after is None or self.created_after <= created) and (
-            self.created_before is None or created < self.created_before
+            and created_within(record, self.created_after, self.created_before)
         )
 
     def bounds(self) -> tuple[str, str]:
-        """The least and the greatest text of the index where they can be, whatever the offsets."""
-        return (
-            _LEAST if self.created_after is None else _text_of(self.created_after, -_OFFSET),
-            _GREATEST if self.created_before is None else _text_of(self.created_before, _OFFSET),
-        )
+        """The part of the index that they lie in, whatever the offsets."""
+        return created_bounds(self.created_after, self.created_before)
 
 
 @dataclass(frozen=True)
@@ -168,30 +149,18 @@ def list_webhooks(
     """
     check_merchant(merchant_id)
     check_webhook_filter(wanted)
-    least, greatest = wanted.bounds()
-    place = None if start is None else {"merchantID": merchant_id, **start}
-    table, found, last = services.tables.webhooks, list[Item](), place
-    for _ in range(_ROUNDS):
-        entries, last = table.query_page(
-            "#merchantID = :merchant AND #createdAt BETWEEN :least AND :greatest",
-            {"merchant": merchant_id, "least": least, "greatest": greatest},
-            index=INDEX,
-            limit=min(limit, _LOOK) if wanted.is_open else _LOOK,
-            start=place,
-            descending=True,
-        )
-        records = table.get_many([entry["id"] for entry in entries], _ATTRIBUTES)
-        for entry in entries:
-            record = records.get(entry["id"])  # the index is a moment behind
-            if record is not None and wanted.wants(record):
-                found.append(record)
-            if len(found) == limit:
-                is_last = last is None and entry is entries[-1]
-                return WebhookPage(found, None if is_last else _start_after(entry))
-        if last is None:
-            break
-        place = last
-    return WebhookPage(found, None if last is None else _start_after(last))
+    found, last = newest(
+        services.tables.webhooks,
+        merchant_id,
+        wanted.wants,
+        attributes=_ATTRIBUTES,
+        bounds=wanted.bounds(),
+        limit=limit,
+        start=start,
+        rounds=_ROUNDS,
+        look=limit if wanted.is_open else None,
+    )
+    return WebhookPage(found, last)
 
 
 def webhook_of(services: Services, merchant_id: str, webhook_id: str) -> Item:
@@ -240,15 +209,3 @@ def _payload_of(services: Services, merchant_id: str, record: Item) -> str | Non
     payload = event.get("payload")
     is_own = event.get("merchantID") == merchant_id
     return payload if is_own and isinstance(payload, str) else None
-
-
-def _text_of(instant: datetime, offset: timedelta) -> str:
-    """The beginning of a text that is before, or after, every one of that instant."""
-    try:
-        return format_instant(instant + offset)[:19] + (_GREATEST if offset > timedelta() else "")
-    except OverflowError:  # nothing is beyond the years 1 and 9999
-        return _GREATEST if offset > timedelta() else _LEAST
-
-
-def _start_after(entry: Mapping[str, Any]) -> Item:
-    return {"createdAt": entry["createdAt"], "id": entry["id"]}

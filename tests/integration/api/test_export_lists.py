@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from remit.aws.newest import LEAST
 from remit.clock import epoch_seconds, format_instant
-from remit.exports.listing import LEAST, Wanted
+from remit.exports.listing import Wanted
 from remit.exports.store import ExportStore
 from remit.services import Services
 from tests.support.api import bearer, token

