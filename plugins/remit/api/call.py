@@ -75,5 +75,14 @@ def shown_path(path: str) -> str:
     return _SECRET.sub("[hidden]", shown) + ("…" if len(path) > _SHOWN_CHARACTERS else "")
 
 
+async def root_of(request: Request) -> str:
+    """Where the hook is mounted. Asynchronous: FastAPI does others on threads of Airflow's."""
+    root: str = request.scope.get("root_path", "")
+    return root
+
+
+Root = Annotated[str, Depends(root_of)]
+"""What a route declares to be told where the hook is mounted."""
+
 CurrentCall = Annotated[Call, Depends(call_of)]
 """What a route declares to be given the call."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from remit.api.answers import NO_CONTENT, Answer
 from remit.api.backend import Backend
-from remit.api.call import Call, CurrentCall
+from remit.api.call import Call, CurrentCall, Root
 from remit.api.endpoint_documents import (
     CHANGES,
     CREATED,
@@ -27,7 +27,7 @@ from remit.api.endpoint_documents import (
 from remit.api.fields import Fields
 from remit.api.filters import only
 from remit.api.idempotency import Idempotency, Operation
-from remit.api.parameters import json_object
+from remit.api.parameters import Body
 from remit.api.permissions import needs
 from remit.errors import FieldError, InvalidRequest
 from remit.ids import ulid
@@ -40,8 +40,6 @@ PERMISSION = "webhooks"
 
 SHOWN_AGAIN = "webhooks.endpoint.secret_shown"
 """The audit log's word for an answer with a secret that is given again."""
-
-Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 class EndpointApi:
@@ -133,7 +131,7 @@ def _id_of(operation: Operation) -> Callable[[datetime], str]:
     """Gives the operation's own ULID, however often it is asked."""
 
     def new_id(_: datetime) -> str:
-        return ulid(operation.at, lambda bits: int(operation.id, 16) >> (128 - bits))
+        return ulid(operation.at, operation.bits)
 
     return new_id
 
@@ -165,13 +163,14 @@ def router(backend: Backend) -> APIRouter:
     @routes.post(
         "", summary="Create an endpoint", status_code=201, responses=CREATED, openapi_extra=NEW
     )
-    async def create_endpoint(request: Request, call: CurrentCall, values: Body) -> Response:
+    async def create_endpoint(
+        request: Request, call: CurrentCall, values: Body, root: Root
+    ) -> Response:
         """A new endpoint, of which a merchant has 50 at the most. Its secret is in this answer, and
         shown again for its `Idempotency-Key` alone."""
-        mounted_at = request.scope.get("root_path", "")
 
         def do(operation: Operation) -> Answer:
-            return api.create(call, values, mounted_at, operation)
+            return api.create(call, values, root, operation)
 
         return await idempotency.once(request, call, values, do, secret=SHOWN_AGAIN)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Request
@@ -12,7 +12,7 @@ from fastapi.responses import Response
 
 from remit.api.answers import Answer
 from remit.api.backend import Backend
-from remit.api.call import Call, CurrentCall
+from remit.api.call import Call, CurrentCall, Root
 from remit.api.catalog import ReportCatalog
 from remit.api.description import export_fields
 from remit.api.documents import export_document
@@ -20,7 +20,7 @@ from remit.api.export_schemas import ACCEPTED, EXPORT, EXPORT_AGAIN
 from remit.api.export_starts import ExportStarts, Stored
 from remit.api.filters import only
 from remit.api.idempotency import Idempotency, Operation
-from remit.api.parameters import parameters
+from remit.api.parameters import Parameters
 from remit.auth import Caller
 from remit.aws.items import Item
 from remit.clock import epoch_seconds
@@ -73,7 +73,7 @@ class ExportApi:
             check_length(request, self._services.settings.max_range_days)
         now = operation.at
         job = ExportJob(
-            id=export_id(now, lambda bits: int(operation.id, 16) % (1 << bits)),
+            id=export_id(now, operation.bits),
             merchant_id=call.merchant_id,
             request=request,
             created_at=now,
@@ -188,7 +188,7 @@ def path_of(root: str, export: str) -> str:
     return f"{root}/exports/{quote(export, safe='')}"
 
 
-async def nothing(values: Annotated[dict[str, Any], Depends(parameters)]) -> None:
+async def nothing(values: Parameters) -> None:
     """For routes that take no fields.
 
     Raises:
@@ -198,16 +198,6 @@ async def nothing(values: Annotated[dict[str, Any], Depends(parameters)]) -> Non
         raise InvalidRequest(
             *(FieldError(name, "unknown parameter", "no fields") for name in values)
         )
-
-
-async def root_of(request: Request) -> str:
-    """Where the hook is mounted. Asynchronous: FastAPI does others on threads of Airflow's."""
-    root: str = request.scope.get("root_path", "")
-    return root
-
-
-Parameters = Annotated[dict[str, Any], Depends(parameters)]
-Root = Annotated[str, Depends(root_of)]
 
 
 def router(backend: Backend) -> APIRouter:

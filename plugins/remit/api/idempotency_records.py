@@ -52,6 +52,10 @@ class Operation:
         """One that nobody has begun."""
         return cls(secrets.token_hex(16), now)
 
+    def bits(self, count: int) -> int:
+        """So many bits of the id (128 at the most): the random part of a ULID."""
+        return int(self.id, 16) >> (128 - count)
+
 
 @dataclass(frozen=True)
 class Asked:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import Request
+from fastapi import Depends, Request
 
 from remit.api.strict_json import parse_object
 from remit.errors import FieldError, InvalidRequest
@@ -43,6 +43,13 @@ async def json_object(request: Request) -> dict[str, Any]:
     if len(body) <= AT_ONCE:
         return parse_object(body)
     return await to_thread.run_sync(parse_object, body, limiter=_PARSING)
+
+
+Parameters = Annotated[dict[str, Any], Depends(parameters)]
+"""What a route declares to be given its fields, wherever they are."""
+
+Body = Annotated[dict[str, Any], Depends(json_object)]
+"""What a route declares to be given the members of its body."""
 
 
 def _take(values: dict[str, Any], name: str, value: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
@@ -14,7 +14,7 @@ from remit.api.call import Call, CurrentCall
 from remit.api.fields import INSTANT, Fields
 from remit.api.filters import only
 from remit.api.idempotency import Idempotency, Operation
-from remit.api.parameters import json_object
+from remit.api.parameters import Body
 from remit.api.permissions import needs
 from remit.api.webhook_documents import count_document, replay_document
 from remit.api.webhook_schemas import REPLAY, REPLAY_BODY, REPLAY_REQUESTED
@@ -26,8 +26,6 @@ PERMISSION = "webhooks"
 
 _COUNTED_PAGES = 20
 """Of a thousand webhooks, that a dry run looks at: somebody waits for its answer."""
-
-Body = Annotated[dict[str, Any], Depends(json_object)]
 
 
 class ReplayApi:

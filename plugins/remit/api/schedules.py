@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
 from remit.api.answers import NO_CONTENT, Answer
 from remit.api.backend import Backend
-from remit.api.call import Call, CurrentCall
+from remit.api.call import Call, CurrentCall, Root
 from remit.api.fields import Fields
 from remit.api.filters import Cursor, Limit, only
 from remit.api.idempotency import Idempotency, Operation
 from remit.api.pages import limit_of, page, place_of
-from remit.api.parameters import json_object
+from remit.api.parameters import Body
 from remit.api.permissions import needs
 from remit.api.schedule_documents import (
     CHANGES,
@@ -26,8 +26,7 @@ from remit.api.schedule_documents import (
     SCHEDULES,
     schedule_document,
 )
-from remit.auth import Caller
-from remit.errors import FieldError, InvalidRequest, NotPermitted
+from remit.errors import FieldError, InvalidRequest
 from remit.schedules.schedule import Schedule, schedule_id
 from remit.schedules.schedule_request import Rules
 from remit.schedules.store import ScheduleStore
@@ -55,7 +54,7 @@ class ScheduleApi:
             values,
             self._rules(call),
             actor=call.actor,
-            id=schedule_id(operation.at, lambda bits: int(operation.id, 16) >> (128 - bits)),
+            id=schedule_id(operation.at, operation.bits),
             at=operation.at,
         )
         location = f"{mounted_at}/schedules/{schedule.id}"
@@ -66,11 +65,12 @@ class ScheduleApi:
         size, scope = limit_of(limit), {"list": "schedules", "merchant": call.merchant_id}
         start = place_of(cursor, scope, {"id": (_FIRST, _LAST)})
         after = _FIRST if start is None else start["id"]
+        readable = self._backend.reports.readable(call.caller)
         # A merchant has so few that all are read.
         found = [
             schedule
             for schedule in self._store.list(call.merchant_id)
-            if schedule.id > after and self._may(call.caller, schedule)
+            if schedule.id > after and readable(schedule.report)
         ]
         data = found[:size]
         last = {"id": data[-1].id} if len(found) > size else None
@@ -119,13 +119,6 @@ class ScheduleApi:
         self._backend.reports.check_permission(call.caller, found.report)
         return found
 
-    def _may(self, caller: Caller, schedule: Schedule) -> bool:
-        try:
-            self._backend.reports.check_permission(caller, schedule.report)
-        except NotPermitted:
-            return False
-        return True
-
     def _document(self, schedule: Schedule) -> dict[str, Any]:
         return schedule_document(schedule, self._backend.services.clock())
 
@@ -137,8 +130,6 @@ class ScheduleApi:
     def _store(self) -> ScheduleStore:
         return ScheduleStore(self._backend.services)
 
-
-Body = Annotated[dict[str, Any], Depends(json_object)]
 
 _NO_QUERY = (Depends(only()),)
 
@@ -160,11 +151,13 @@ def router(backend: Backend) -> APIRouter:
         openapi_extra=NEW,
         dependencies=_NO_QUERY,
     )
-    async def create_schedule(request: Request, call: CurrentCall, values: Body) -> Response:
+    async def create_schedule(
+        request: Request, call: CurrentCall, values: Body, root: Root
+    ) -> Response:
         """Ask for an export of every hour, day, week or month from now on. The fields are those of
         `POST /payments/export` without the dates, and those of a schedule. A merchant has 100
         schedules at the most."""
-        create = partial(api.create, call, values, request.scope.get("root_path", ""))
+        create = partial(api.create, call, values, root)
         return await idempotency.once(request, call, values, create)
 
     @routes.get(

@@ -16,7 +16,7 @@ from remit.api.fields import Fields
 from remit.api.filters import After, Before, Cursor, Limit, instant_of, only
 from remit.api.idempotency import Idempotency, Operation
 from remit.api.pages import ANY_TEXT, limit_of, page, place_of
-from remit.api.parameters import json_object
+from remit.api.parameters import Body
 from remit.api.permissions import needs
 from remit.api.webhook_documents import webhook_details, webhook_document
 from remit.api.webhook_schemas import REQUEUED, WEBHOOK, WEBHOOKS
@@ -29,7 +29,6 @@ from remit.webhooks.replay import replay_one
 
 PERMISSION = "webhooks"
 
-Body = Annotated[dict[str, Any], Depends(json_object)]
 EndpointId = Annotated[
     str | None,
     WithJsonSchema({"type": "string", "pattern": f"^{ENDPOINT_ID.pattern}$"}),
